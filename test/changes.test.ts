@@ -249,7 +249,7 @@ test('a matching checksum completes a download, a wrong one fails it and keeps t
 	const {download: bad} = await engine.add({url: origin.urlOf('/b'), checksum: `sha1:${'0'.repeat(40)}`});
 	const failed = await until(engine, bad.id, ({status}) => status === 'failed');
 	assert.equal(failed.error?.code, 'checksum-mismatch');
-	assert.match(failed.error?.message ?? '', /^The sha1 of the file is [\da-f]{40}, not 0{40} as given$/);
+	assert.match(failed.error?.message ?? '', /^The sha1 of the file is [\da-f]{40}, but 0{40} is expected$/);
 	assert.equal(failed.present, 3 * MiB);
 	await close();
 	const again = await startEngine(t, {storageDir});

@@ -306,7 +306,7 @@ const cases: Case[] = [
 			[404, /404: no such file/],
 			[410, /410.*does not have the file any more/],
 			[416, /416.*refuses the requested range/],
-			[451, /answers with status 451/],
+			[451, /responds with status 451/],
 		] as const
 	).flatMap(([code, says]): Case[] => [
 		fails(`answers ${code}`, 'status', {code}, 'origin-refused', says, {maxRequests: 2}),

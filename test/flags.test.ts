@@ -55,7 +55,7 @@ test('a checksum needs a single URL, and a mismatch fails', async t => {
 	assert.equal(wrong.code, 1);
 	assert.match(
 		wrong.stderr,
-		/md5 of the file is [\da-f]{32}, not 0{32} as given; another --checksum replaces it/,
+		/md5 of the file is [\da-f]{32}, but 0{32} is expected; another --checksum replaces it/,
 	);
 	const requests = origin.requests.length;
 	const without = await run('wrong', origin.urlOf('/b'));

@@ -29,7 +29,7 @@ function situation(changes: Partial<PlanState>): PlanState {
 function demand(changes: Partial<Demand>): Demand {
 	const ahead = changes.ahead ?? MiB;
 	return {
-		...{offset: 0, end: size, blocked: true, ahead, first: ahead, segmentSize: 512 * KiB, pace: 0},
+		...{offset: 0, end: size, blocked: true, ahead, beforePledges: ahead, segmentSize: 512 * KiB, pace: 0},
 		...changes,
 	};
 }
@@ -65,7 +65,7 @@ test('read-ahead is late while the connections of a player bring less than it re
 	assert.deepEqual(planWith(150 * KiB), plan);
 	assert.deepEqual(planWith(undefined), plan);
 	assert.deepEqual(planWith(100 * KiB, {pace: 50 * KiB}), plan);
-	assert.deepEqual(planWith(20 * KiB, {pace: 50 * KiB, first: 0}), plan);
+	assert.deepEqual(planWith(20 * KiB, {pace: 50 * KiB, beforePledges: 0}), plan);
 	const ready = {present: present([0, 512 * KiB]), claimed: []};
 	assert.deepEqual(
 		nextSegment(situation({...ready, wanted: [demand({pace: 50 * KiB})], background: false})),
@@ -312,7 +312,7 @@ test('a pledge comes after what players wait for and read next, and before the r
 		offset: 50 * MiB,
 		blocked: false,
 		ahead: 40 * MiB,
-		first: 16 * MiB,
+		beforePledges: 16 * MiB,
 		segmentSize: 4 * MiB,
 	});
 	assert.equal(nextSegment({...blocked, wanted: [reads]})?.start, 50 * MiB);

@@ -94,7 +94,7 @@ const linear: FilmMap = {
 };
 
 for (const [what, request, code, sentence] of [
-	['minutes of a file without any', {forMs: 1}, 'bad-request', /has no minutes: name bytes instead$/],
+	['minutes of a file without any', {forMs: 1}, 'bad-request', /has no minutes; name bytes instead$/],
 	['minutes and bytes', {forMs: 1, bytes: 1}, 'bad-request', /exclude each other/],
 	['two places', {from: 'start', fromMs: 1, forMs: 1}, 'bad-request', /^from and fromMs exclude/],
 	['bytes from a time', {fromMs: 1, bytes: 1}, 'bad-request', /^fromMs goes with forMs/],
@@ -115,7 +115,7 @@ for (const [what, request, code, sentence] of [
 test('a pledge beyond the end is refused, and one across the end is cut', () => {
 	const film = {...facts, map: linear};
 	assert.throws(() => pledgeOf({fromMs: 100 * minute, forMs: 1}, film, undefined, now), {
-		message: 'It is only 1:40:00 long',
+		message: 'The film is only 1:40:00 long',
 	});
 	const rest = pledgeOf({fromMs: 60 * minute, forMs: 900 * minute}, film, undefined, now);
 	assert.deepEqual(resolvePledge(rest, film), {ranges: [{start: 50 * MiB, end: 100 * MiB}]});
@@ -138,7 +138,7 @@ test('pledged minutes get the bytes of a new version, or the start of a file wit
 	assert.deepEqual(resolvePledge(pledge, {...facts, isMapAwaited: true}), {reason: null});
 	assert.deepEqual(resolvePledge(pledge, facts), {ranges: [{start: 0, end: 8}]});
 	assert.deepEqual(resolvePledge({unit: 'bytes', from: 9, to: null}, {...facts, size: 5}), {
-		reason: 'It has only 5 bytes',
+		reason: 'The file has only 5 bytes',
 	});
 });
 

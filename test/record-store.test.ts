@@ -323,7 +323,7 @@ test('data without a record is reported and kept, and foreign folders are ignore
 	const {records, problems} = await store.readAll();
 	assert.deepEqual(records, []);
 	assert.equal(problems.length, 1);
-	assert.match(problems[0] ?? '', new RegExp(`${id} is left as it is: it has no record`));
+	assert.match(problems[0] ?? '', new RegExp(`${id} is left unchanged: it has no record`));
 	assert.equal(await readFile(path.join(store.folderOf(id), 'data'), 'utf8'), 'bytes');
 });
 
@@ -403,7 +403,7 @@ test('an empty folder is removed after a proper end too, and a folder without a 
 	await mkdir(store.folderOf(id));
 	await writeFile(path.join(store.folderOf(id), 'data'), '');
 	const {problems} = await store.readAll();
-	assert.match(problems.join(), /is left as it is: it has no record$/);
+	assert.match(problems.join(), /is left unchanged: it has no record$/);
 });
 
 test('what a killed program left of a write is removed by the next', async t => {

@@ -89,7 +89,7 @@ test('a failing resolver is reported in one sentence without secrets', async t =
 	await assert.rejects(resolveLink(resolver.command, item), {
 		code: 'origin-unreachable',
 		message:
-			'node gave no link for http://page.example/watch?v=1&key=***: ERROR: no answer from http://api.example/?token=***',
+			'node returned no link for http://page.example/watch?v=1&key=***: ERROR: no answer from http://api.example/?token=***',
 	});
 	await assert.rejects(resolveLink(['/nowhere/yt-dlp', '-g'], item), {
 		code: 'bad-request',
@@ -176,7 +176,7 @@ test('failed renewals are retried, and the download continues with the first lin
 	await writeFile(`${resolver.script}.broken`, '');
 	const {download} = await engine.add(request);
 	const waiting = await until(engine, download.id, ({status}) => status === 'waiting');
-	assert.match(waiting.error?.message ?? '', /^node gave no link for .*key=\*\*\*: ERROR: no answer/);
+	assert.match(waiting.error?.message ?? '', /^node returned no link for .*key=\*\*\*: ERROR: no answer/);
 	await rm(`${resolver.script}.broken`);
 	await engine.resume(download.id);
 	await until(engine, download.id, ({present}) => present > mebibyte);

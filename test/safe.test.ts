@@ -42,7 +42,7 @@ test('a paused download fetches what is pledged, and nothing else', async t => {
 
 	await engine.lift(id, 1);
 	assert.deepEqual(engine.snapshot.downloads[0]!.pledges, []);
-	await assert.rejects(engine.lift(id, 1), {code: 'not-found', message: 'It has no pledge 1'});
+	await assert.rejects(engine.lift(id, 1), {code: 'not-found', message: 'The download has no pledge 1'});
 });
 
 test('safe bytes are in the record, so that a crash loses none of them', async t => {
@@ -431,7 +431,7 @@ test('a pledge without room on the disk is refused before anything is fetched', 
 	for (const dryRun of [true, false]) {
 		await assert.rejects(engine.makeSafe(id, {bytes: 2 ** 43, dryRun}), {
 			code: 'disk-full',
-			message: /has \d+ bytes free, \d+ too few for this and all other pledges$/,
+			message: /has \d+ bytes free; this and all other pledges need \d+ more$/,
 		});
 	}
 
@@ -440,7 +440,9 @@ test('a pledge without room on the disk is refused before anything is fetched', 
 		[present, 1],
 	);
 	await engine.cancel(id);
-	await assert.rejects(engine.makeSafe(id, {bytes: 5}), {message: 'It is cancelled: resume it first'});
+	await assert.rejects(engine.makeSafe(id, {bytes: 5}), {
+		message: 'The download is cancelled; resume it first',
+	});
 });
 
 test('a pledge of a file of unknown size is measured once the size is known', async t => {
@@ -448,7 +450,7 @@ test('a pledge of a file of unknown size is measured once the size is known', as
 	const {engine, id} = await addPaused(t, origin);
 	await engine.makeSafe(id, {});
 	const {pledges} = await until(engine, id, each => each.pledges[0]?.state === 'impossible');
-	assert.match(pledges[0]!.reason!, /too few for this and all other pledges$/);
+	assert.match(pledges[0]!.reason!, /this and all other pledges need \d+ more$/);
 });
 
 test('a pledge without room begins once there is room', async t => {

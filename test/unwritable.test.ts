@@ -118,7 +118,7 @@ test('on a read-only disk, all stored data is listed, served, exported and verif
 	const {engine, close} = await startEngine(t, {storageDir});
 	assert.match(
 		engine.snapshot.banners.join('\n'),
-		/\(EROFS\)\. What is here is served; nothing can be added\./,
+		/\(EROFS\)\. Stored data can be played; nothing can be downloaded\./,
 	);
 	assert.equal(downloadOf(engine, ids.complete).status, 'complete');
 	await servesWhatIsHeld(engine, ids);

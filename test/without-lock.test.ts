@@ -117,12 +117,12 @@ test('an instance without the lock writes nothing and serves cached bytes', {tim
 	const {engine} = running;
 	assert.match(
 		engine.snapshot.banners.join('\n'),
-		/takes no writes \(ENOSPC\)\. What is here is served; nothing can be added\./,
+		/is not writable \(ENOSPC\)\. Stored data can be played; nothing can be downloaded\./,
 	);
 	await servesWhatIsHeld(running, left);
-	await refuses(engine, half, 507, /takes no writes \(ENOSPC\)/);
+	await refuses(engine, half, 507, /is not writable \(ENOSPC\)/);
 	assert.deepEqual(await engine.verify(complete), {damaged: []});
-	const refusal = {code: 'disk-full', message: /takes no writes/};
+	const refusal = {code: 'disk-full', message: /is not writable/};
 	for (const act of [
 		async () => engine.add({url: 'http://127.0.0.1:1/new'}),
 		async () => engine.resume(half),
@@ -151,7 +151,7 @@ test('the first requested write takes a lock that is free again', {timeout}, asy
 	const {storageDir, half} = left;
 	const makeRoom = fillDisk(t);
 	const running = await startEngine(t, {storageDir, onDemand: true});
-	await refuses(running.engine, half, 507, /takes no writes/);
+	await refuses(running.engine, half, 507, /is not writable/);
 	makeRoom();
 	const response = await ask(running.engine, half, size - MiB, size);
 	assert.equal(firstWrongByte(Buffer.from(await response.arrayBuffer()), size - MiB), -1);
@@ -201,7 +201,7 @@ test(
 		const second = await startEngine(t, {storageDir});
 		const other = await startOrigin(t, {size, etag});
 		await refuses(first.engine, half, 503, /is already running/);
-		assert.match(first.engine.snapshot.banners.join('\n'), /is already running .*What is here is served/);
+		assert.match(first.engine.snapshot.banners.join('\n'), /is already running .*Stored data can be played/);
 		await until(second.engine, half, ({status}) => status === 'complete');
 		const {download: added} = await second.engine.add({url: other.url});
 		await until(second.engine, added.id, ({status}) => status === 'complete');

@@ -357,7 +357,7 @@ export class Catalog {
 		try {
 			await this.#open(recordFile);
 		} catch (error) {
-			this.#warn(`The download in ${recordFile.folder} is left as it is: ${messageOf(error)}`);
+			this.#warn(`The download in ${recordFile.folder} is left unchanged: ${messageOf(error)}`);
 		}
 	}
 

@@ -64,7 +64,7 @@ export class Engine implements DownloadEngine {
 		try {
 			await makeFolder(storageDir, 0o700);
 		} catch (error) {
-			throw new DownStreamError('disk-failed', `The storage folder ${storageDir} cannot be made`, {
+			throw new DownStreamError('disk-failed', `The storage folder ${storageDir} cannot be created`, {
 				cause: error,
 			});
 		}
@@ -264,7 +264,7 @@ export class Engine implements DownloadEngine {
 		if (ownSource && [url, headers, userAgent, proxy].some(given => given !== undefined)) {
 			throw new DownStreamError(
 				'bad-request',
-				"A program's own data source fetches this download: it has no URL, headers or proxy to change",
+				"This download uses a program's own data source: its URL, headers and proxy cannot be changed",
 			);
 		}
 
@@ -304,7 +304,7 @@ export class Engine implements DownloadEngine {
 		if (transfer.recordFile.record.ownSource) {
 			throw new DownStreamError(
 				'bad-request',
-				"A program's own data source fetches this download: the old version cannot be kept beside the new one",
+				"This download uses a program's own data source: its old version cannot be kept beside the new one",
 			);
 		}
 

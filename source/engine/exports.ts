@@ -40,7 +40,7 @@ export class Exports {
 		}
 
 		if (request.partial && request.move) {
-			throw new DownStreamError('bad-request', 'A file that is not complete can be copied, but not moved');
+			throw new DownStreamError('bad-request', 'An incomplete file can be copied, but not moved');
 		}
 
 		if (request.partial && transfer.recordFile.record.exportWhenComplete?.path === target) {

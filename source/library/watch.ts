@@ -76,7 +76,7 @@ export async function whenSafe(
 	}
 
 	if (pledge.state === 'impossible') {
-		throw new DownStreamError('incomplete', pledge.reason ?? 'It cannot be made safe');
+		throw new DownStreamError('incomplete', pledge.reason ?? 'The stretch cannot be made safe');
 	}
 
 	return pledge;

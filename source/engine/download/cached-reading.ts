@@ -1,4 +1,4 @@
-// Serves cached bytes to readers that are no players, such as a maker of previews. It fetches and records nothing.
+// Serves cached bytes to readers other than players, such as the maker of previews. Fetches and records nothing.
 import {DownStreamError} from '../../downstream.ts';
 import type {Scheduler} from '../fetch/scheduler.ts';
 import {DiskReader} from '../memory/disk-reader.ts';

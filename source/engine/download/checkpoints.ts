@@ -18,8 +18,8 @@ export class Checkpoints {
 	#running: Promise<void> = Promise.resolve();
 
 	/**
-	 * `recordWhole` records the change that makes every byte durable, all proven to be of one version. `onRecorded`: the bytes
-	 * received before a checkpoint are durable.
+	 * `recordWhole` records a file of which every byte is durable and proven to be of one version. `onRecorded` is
+	 * called when the bytes received before a checkpoint are durable.
 	 */
 	constructor(
 		state: DownloadState,
@@ -45,7 +45,7 @@ export class Checkpoints {
 		this.#timer = undefined;
 	}
 
-	/** Runs one at once where the last byte has arrived: the download is not complete before. */
+	/** Runs one at once if the last byte has arrived: the download is complete only after it. */
 	runIfWhole(): void {
 		if (this.#state.file.isComplete && !this.#state.isComplete) {
 			void this.run();
@@ -70,7 +70,7 @@ export class Checkpoints {
 
 		const {isComplete: wasComplete} = file;
 		if (wasComplete && !this.#state.isComplete && !this.#scheduler.isProven) {
-			// A record of every byte would be trusted after a crash.
+			// After a crash, a record of every byte would be trusted.
 			return;
 		}
 

@@ -12,7 +12,7 @@ import type {RecordFile} from '../store/record-store.ts';
 import type {SparseFile} from '../store/sparse-file.ts';
 import {Watching} from './watching.ts';
 
-/** Bytes, where the film is unknown: half a minute at 4 Mbit/s. */
+/** Bytes of read-ahead before pledges if the map of the film is unknown: half a minute at 4 Mbit/s. */
 export const firstAhead = 16 * 1024 * 1024;
 
 /** Reactions that concern several parts of a download. */
@@ -35,7 +35,7 @@ export class DownloadState implements FetchState {
 	readonly watching: Watching;
 	readonly meter = new SpeedMeter();
 	readonly #closing = new AbortController();
-	/** As its signal says, which is slow to ask: the queue asks for thousands of downloads. */
+	/** The state of the signal, which is slow to read: the queue reads it of thousands of downloads. */
 	#isClosed = false;
 	#file: SparseFile;
 	/** Incremented for each new version of the bytes: a reader of an older version must not get newer bytes. */
@@ -53,7 +53,7 @@ export class DownloadState implements FetchState {
 	/** Fraction of the running export, from 0 to 1. */
 	exportProgress: number | null = null;
 	readAhead: ReadAhead;
-	/** Missing bytes of a film's index, to be fetched before the background. */
+	/** Missing bytes of a film's index, which come before the background. */
 	wantedIndex: Range | undefined;
 	/** One connection stays free for the index. */
 	awaitsIndex = false;
@@ -65,7 +65,7 @@ export class DownloadState implements FetchState {
 		const {record} = recordFile;
 		this.recordFile = recordFile;
 		this.services = services;
-		this.readAhead = {all: () => services.readAhead, first: () => firstAhead};
+		this.readAhead = {all: () => services.readAhead, beforePledges: () => firstAhead};
 		this.checks = new BlockChecksums(
 			recordFile.checksPath,
 			record.pieces?.map(([start, end, crc]) => ({start, end, crc})),

@@ -65,7 +65,7 @@ export class Failures {
 		this.#retryOrFail(error, silentSince);
 	}
 
-	/** The file may have come in place of the page. */
+	/** The file may have replaced the page. */
 	async #changedFromPage(error: DownStreamError, silentSince?: number): Promise<void> {
 		const {version} = this.#state;
 		this.#parts.scheduler.segments.endAll();

@@ -1,4 +1,4 @@
-// A download as the reader of its film map sees it.
+// A download as its `Film` sees it.
 import type {Scheduler} from '../fetch/scheduler.ts';
 import type {FilmDownload} from '../film/film.ts';
 import type {DownloadState} from './download-state.ts';

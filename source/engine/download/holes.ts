@@ -40,8 +40,8 @@ export class Holes {
 	}
 
 	/**
-	 * A block of `file` differs from its checksum. The check that found it records the hole: a program that ends before
-	 * has the same doubt at its next start. Rejects as `make` does.
+	 * A block of `file` differs from its checksum. The record of the hole is left to the checkpoint after the check: if
+	 * the program ends before, the next start has the same doubt. Rejects as `make` does.
 	 */
 	async loseBlock(file: SparseFile, range: Range): Promise<void> {
 		const {recordFile} = this.#state;
@@ -58,15 +58,15 @@ export class Holes {
 	}
 
 	/**
-	 * Pauses a download that was complete: to fetch a finished file again without a request would be a surprise. Players
-	 * get the bytes that they request. Rejects as `make` does.
+	 * Pauses a download that was complete: a finished file is not fetched again without a request. Players still get the
+	 * bytes that they request. Rejects as `make` does.
 	 */
 	async loseCompletion(): Promise<void> {
 		const {recordFile, retries, file} = this.#state;
 		retries.note(
 			new DownStreamError(
 				'disk-failed',
-				`${file.path} is no longer whole; what is missing is fetched when a player asks, or by resume`,
+				`${file.path} is no longer complete; its missing bytes are fetched when a player requests them or the download is resumed`,
 			),
 		);
 		await this.#leaveMovedFile();

@@ -1,30 +1,30 @@
-// Whether a pledge that comes in slowly still delays the downloads from other hosts. Pure.
+// Policy for slow pledges: when they stop delaying the downloads from other hosts. Pure.
 
-/** Milliseconds in which a pledge without a deadline is expected. */
+/** Milliseconds within which a pledge without a deadline is expected. */
 const longestMs = 60 * 60_000;
-/** Milliseconds of a rate that is too low, before other hosts get a turn. */
+/** Milliseconds of an insufficient rate before other hosts get a turn. */
 const slowMs = 20_000;
 /** Milliseconds after which the effect of other hosts on the rate is measured. */
 const trialMs = 30_000;
-/** The part of its rate that a pledge keeps if its own host is what limits it. */
+/** Minimum part of its rate that a pledge keeps during a trial if its own host is the limit. */
 const keptPart = 0.7;
-/** Milliseconds until the next trial after one that has slowed the pledge. */
+/** Milliseconds until the next trial after a trial that has slowed the pledge. */
 const holdMs = 10 * 60_000;
 
 /** Times are milliseconds since the epoch, rates bytes per second. */
 export type Pace = {
-	/** Since when the rate is too low. */
+	/** Time since which the rate is too low. */
 	readonly lateSince?: number;
 	/** Other hosts got a turn at this time and rate. */
 	readonly trial?: {readonly at: number; readonly rate: number};
-	/** No trial before. */
+	/** Earliest time of the next trial. */
 	readonly heldUntil?: number;
 };
 
 export type Measurement = {
 	/** Bytes; Infinity while unknown. */
 	readonly missing: number;
-	/** The largest safe integer without a time. */
+	/** The deadline; the largest safe integer without one. */
 	readonly by: number;
 	readonly rate: number;
 	readonly now: number;

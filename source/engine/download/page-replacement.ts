@@ -43,7 +43,7 @@ export class PageReplacement {
 		return this.#check ?? Promise.resolve();
 	}
 
-	/** A response in progress tells by itself what the origin sends. */
+	/** No response is in progress: it would show what the origin sends. */
 	get #isDue(): boolean {
 		const {isClosed, record, recordFile} = this.#state;
 		return (

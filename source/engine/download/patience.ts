@@ -18,7 +18,7 @@ export class Patience {
 		const next = readers.rejectOverdue(
 			waiting => retries.playerWaitsUntil(waiting),
 			() =>
-				new DownStreamError(lastError?.code ?? 'origin-unreachable', lastError?.message ?? 'no answer', {
+				new DownStreamError(lastError?.code ?? 'origin-unreachable', lastError?.message ?? 'no response', {
 					status: lastError?.status,
 					needs: lastError?.needs,
 					retryAfterMs: retryAt && Math.max(0, retryAt - Date.now()),

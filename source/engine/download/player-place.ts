@@ -1,12 +1,13 @@
-// Where in a film its player is, or was.
+// The place of a player in a film.
 import type {FilmMap} from '../film/film-map.ts';
 import type {PlayerPlace} from '../film/pledge.ts';
 import {byteAt, timeAt} from '../film/playhead.ts';
 import type {DownloadState} from './download-state.ts';
 
 /**
- * What the linked player shows, else the newest connected one: as inferred, or as far as it has read. Else where the film
- * was left, unless it was watched to its end. `now`: milliseconds since the epoch.
+ * The position of the linked player. Without one, the newest connected player: its inferred position, or its last read.
+ * Without a player, the last position unless the film was watched to its end, else the last read. `now`: milliseconds
+ * since the epoch.
  */
 export function playerPlace(
 	{readers, watching}: DownloadState,
@@ -21,7 +22,7 @@ export function playerPlace(
 		return {offset: byteAt(map, position.ms), ms: position.ms};
 	}
 
-	// It reads ahead of the picture, and the index at the end in a request of its own, which ends first.
+	// The read that ended last counts: a request for the index at the end of the file ends earlier.
 	const last = players.toSorted((a, b) => a.leftAt - b.leftAt).at(-1);
 	const offset = connected ? (inferredOffset ?? connected.offset) : last?.offset;
 	return offset === undefined ? undefined : {offset, ms: map && timeAt(map, offset)};

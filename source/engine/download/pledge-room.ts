@@ -1,4 +1,4 @@
-// Which pledges of one download the disk has no room for.
+// Refuses the pledges of one download for which the disk has no room.
 import path from 'node:path';
 import {missingOf, type Resolved} from '../film/pledge.ts';
 import {freeBytes} from '../store/free-space.ts';
@@ -20,9 +20,9 @@ type RoomContext = {
 export class PledgeRoom {
 	readonly #state: DownloadState;
 	readonly #context: RoomContext;
-	/** By number, with the sentence. */
+	/** The reason of each refusal, by the number of the pledge. */
 	readonly #refused = new Map<number, string>();
-	/** Their bytes are not known yet. */
+	/** Numbers of pledges whose bytes are unknown yet. */
 	readonly #unmeasured = new Set<number>();
 	#timer: NodeJS.Timeout | undefined;
 
@@ -40,7 +40,7 @@ export class PledgeRoom {
 		}
 	}
 
-	/** Why a pledge is not fetched. Measures once its bytes are known. */
+	/** The reason why a pledge is not fetched, if any. Measures once its bytes are known. */
 	refusal(n: number, resolved: Resolved): string | undefined {
 		if (isMeasured(resolved) && this.#unmeasured.delete(n)) {
 			void this.#measure(n, resolved);
@@ -49,7 +49,7 @@ export class PledgeRoom {
 		return this.#refused.get(n);
 	}
 
-	/** A sentence where the disk has no room for the bytes. */
+	/** Resolves with the reason for a refusal if the disk has no room for the bytes. */
 	async measure(resolved: Resolved): Promise<string | undefined> {
 		if (!isMeasured(resolved)) {
 			return undefined;
@@ -63,7 +63,7 @@ export class PledgeRoom {
 		const free = await freeBytes(folder);
 		const lacking = needed + services.pledgedElsewhere(record.id) - (free ?? Infinity);
 		return needed > 0 && lacking > 0
-			? `The disk of ${folder} has ${free} bytes free, ${lacking} too few for this and all other pledges`
+			? `The disk of ${folder} has ${free} bytes free; this and all other pledges need ${lacking} more`
 			: undefined;
 	}
 
@@ -82,7 +82,7 @@ export class PledgeRoom {
 		}
 	}
 
-	/** One at a time: the next one needs what is left. */
+	/** In series: the next pledge gets only the room that is left. */
 	async #measureRefused(): Promise<void> {
 		this.#timer = undefined;
 		// A measurement that refuses again moves its entry to the end.

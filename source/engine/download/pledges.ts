@@ -1,4 +1,5 @@
-// The pledges of one download: what they lack, whether they are met, and what becomes of them in each version of the file.
+// The pledges of one download: their missing bytes, their state, and their demand for a place in the queue. Each
+// version of the file resolves them anew.
 import {DownStreamError, type Pledge, type SafeRequest} from '../../downstream.ts';
 import {Logger} from '../../log.ts';
 import type {PledgedRanges} from '../fetch/fetch-target.ts';
@@ -20,19 +21,19 @@ import {afterRate, isSlow, type Pace} from './pace.ts';
 import {isMeasured, PledgeRoom} from './pledge-room.ts';
 import {playerPlace} from './player-place.ts';
 
-/** Once less than `keepAhead` is present ahead of a player, so many times as much is fetched. */
+/** Multiple of `keepAhead` to fetch once less than `keepAhead` is present ahead of a player. */
 const aheadFactor = 1.5;
-/** Bytes that tell the kind of a file. */
+/** Bytes at the start of a file that reveal its format. */
 const firstBytes = 64 * 1024;
-/** A player so many milliseconds before the end is near it. */
+/** Milliseconds before the end of a film at which a player counts as near the end. */
 const nearEndMs = 5 * 60_000;
-/** Minimum milliseconds between two looks at the rate. */
+/** Minimum milliseconds between two measurements of the rate. */
 const measureMs = 1000;
 
 type PledgeContext = {
 	/** Makes the present bytes durable. */
 	readonly record: () => void;
-	/** The map of the film, or whether it may still become known. */
+	/** The map of the film. `isAwaited`: it may still become known. */
 	readonly film: () => {readonly map: FilmMap | undefined; readonly isAwaited: boolean};
 };
 
@@ -42,17 +43,17 @@ export class Pledges implements PledgedRanges {
 	#ranges: readonly Range[] = [];
 	#isPending = false;
 	#by = Number.MAX_SAFE_INTEGER;
-	/** From this time on, in milliseconds since the epoch, all are late. */
+	/** Time from which every pending pledge is late, in milliseconds since the epoch. */
 	#lateFrom = Infinity;
 	#wasLate = false;
-	/** What the first pending one lacks. */
+	/** The missing ranges of the first pending pledge. */
 	#first: readonly Range[] = [];
 	#pace: Pace = {};
-	/** Milliseconds since the epoch. */
+	/** Time of the last measurement, in milliseconds since the epoch. */
 	#measuredAt = 0;
-	/** The recorded ranges, and the set of them. */
+	/** The recorded ranges as a set, and the array from which it was made. */
 	#durable: {of: DownloadRecord['ranges']; set: RangeSet} | undefined;
-	/** Present as a whole, so that a checkpoint was requested. */
+	/** Numbers of the pledges whose bytes are all present: a checkpoint was requested. */
 	#present = new Set<number>();
 	readonly #room: PledgeRoom;
 	/** Less than `keepAhead` was present ahead of a player. */
@@ -77,7 +78,7 @@ export class Pledges implements PledgedRanges {
 		return this.#ranges;
 	}
 
-	/** What the pledges ask of the queue; undefined if nothing is to be fetched. */
+	/** The demand for a place in the queue; undefined if nothing is to be fetched. */
 	get demand() {
 		const {isClosed, record, recordFile, retries} = this.#state;
 		const isStopped = isClosed || record.intent === 'cancel' || retries.permanentError || recordFile.refusal;
@@ -85,12 +86,12 @@ export class Pledges implements PledgedRanges {
 		return this.#isPending && !isStopped ? {by: this.#by, isSlow: isSlow(this.#pace), isLate} : undefined;
 	}
 
-	/** There are any, met or not: the bytes of the download stay. */
+	/** There is a pledge, met or not: the bytes of the download are not evicted. */
 	get exist(): boolean {
 		return this.#stored.length > 0;
 	}
 
-	/** Bytes that pending pledges lack, as far as these are known. */
+	/** Missing bytes of pending pledges, as far as they are known. */
 	get missing(): number {
 		const {present} = this.#state.file;
 		const missing = missingOf([...new RangeSet(this.#ranges.filter(({end}) => end < Infinity))], present);
@@ -115,7 +116,7 @@ export class Pledges implements PledgedRanges {
 	async make(request: SafeRequest): Promise<Pledge> {
 		const {recordFile, retries} = this.#state;
 		if (recordFile.record.intent === 'cancel' && !this.#state.isComplete) {
-			throw new DownStreamError('bad-request', 'It is cancelled: resume it first');
+			throw new DownStreamError('bad-request', 'The download is cancelled; resume it first');
 		}
 
 		const facts = this.#facts;
@@ -136,7 +137,7 @@ export class Pledges implements PledgedRanges {
 		await recordFile.save({pledges});
 		this.#room.forget(n, isMeasured(resolved));
 
-		// An error of the past does not answer a new request.
+		// A past error does not answer a new request.
 		retries.retryNow(true);
 		this.#changed();
 		return this.#view(
@@ -150,7 +151,7 @@ export class Pledges implements PledgedRanges {
 	async lift(n: number): Promise<void> {
 		const pledges = this.#stored.filter(each => each.n !== n);
 		if (pledges.length === this.#stored.length) {
-			throw new DownStreamError('not-found', `It has no pledge ${n}`);
+			throw new DownStreamError('not-found', `The download has no pledge ${n}`);
 		}
 
 		await this.#state.recordFile.save({pledges: pledges.length === 0 ? undefined : pledges});
@@ -166,7 +167,7 @@ export class Pledges implements PledgedRanges {
 		this.#state.changed();
 	}
 
-	/** A checkpoint was recorded. */
+	/** Call after a checkpoint is recorded. */
 	recorded(): void {
 		if (this.exist) {
 			this.update();
@@ -174,7 +175,7 @@ export class Pledges implements PledgedRanges {
 		}
 	}
 
-	/** Bytes are in the file. */
+	/** Call after bytes are written. */
 	received(): void {
 		this.update();
 		const now = Date.now();
@@ -220,7 +221,7 @@ export class Pledges implements PledgedRanges {
 		}
 	}
 
-	/** The place of a player in the film decides what to keep ready ahead of it, and when the next download begins. */
+	/** `keepAhead` and `next` need the place of the player in the film, and thus the map. */
 	#needsMap({map, isMapAwaited}: PledgeFacts): boolean {
 		const {readers, services} = this.#state;
 		return !map && isMapAwaited && readers.size > 0 && (services.keepAhead > 0 || services.next > 0);
@@ -248,7 +249,7 @@ export class Pledges implements PledgedRanges {
 		return undefined;
 	}
 
-	/** What to fetch until the map is known, besides the index that the film asks for. */
+	/** The ranges to fetch until the map is known, besides the index, which `Film` requests. */
 	#rangesForMap(size: number): Range[] {
 		const {file, record} = this.#state;
 		if (record.info === undefined) {
@@ -268,7 +269,7 @@ export class Pledges implements PledgedRanges {
 		return this.exist ? this.#ranges.filter(({end}) => end < Infinity) : [];
 	}
 
-	/** The missing bytes ahead of the player that are to be kept present. */
+	/** The missing ranges of the stretch to keep present ahead of the player. */
 	#ahead(map: FilmMap | undefined): Range[] {
 		const {services, file, readers} = this.#state;
 		const place = map && readers.size > 0 ? playerPlace(this.#state, map, Date.now()) : undefined;
@@ -309,14 +310,14 @@ export class Pledges implements PledgedRanges {
 		return views.toSorted((a, b) => a.n - b.n);
 	}
 
-	/** `earlier`: what is fetched before it; its own ranges are added. */
+	/** `earlier`: the ranges fetched before it; its own ranges are added. */
 	#view(pledge: StoredPledge, facts: PledgeFacts, now: number, earlier: Range[] = []): Pledge {
 		const {n, unit, from, to, by = null} = pledge;
 		const {file, meter, record, retries} = this.#state;
 		const {map} = facts;
 		const resolved = resolvePledge(pledge, facts);
 		const ranges = 'ranges' in resolved ? resolved.ranges : undefined;
-		// Bytes stand for the minutes of a file without any.
+		// A file without minutes has its pledges in bytes.
 		const isTimed = unit === 'ms' && (map !== undefined || ranges === undefined);
 		const missing = ranges && missingOf(ranges, file.present);
 		const stretch = ranges && hullOf(ranges, isTimed && map ? map.index : []);
@@ -368,7 +369,7 @@ export class Pledges implements PledgedRanges {
 	}
 }
 
-/** Pledges for no time are due last. */
+/** Pledges without a deadline are due last. */
 function dueAt({by = Number.MAX_SAFE_INTEGER}: StoredPledge): number {
 	return by;
 }

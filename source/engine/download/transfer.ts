@@ -57,7 +57,7 @@ export class Transfer {
 	readonly #reading: Reading;
 	readonly #failures: Failures;
 	readonly film: Film;
-	/** For readers that are no players. */
+	/** For readers other than players. */
 	readonly cached: CachedReading;
 	/** The last view showed facts that change over time. */
 	#viewChangesOverTime = false;
@@ -147,7 +147,10 @@ export class Transfer {
 		const {readAhead, readAheadMs} = services;
 		const bytesOf = (ms: number | undefined, otherwise: number) => (offset: number) =>
 			this.film.map && ms !== undefined ? bytesAhead(this.film.map, offset, ms) : otherwise;
-		state.readAhead = {all: bytesOf(readAheadMs, readAhead), first: bytesOf(firstAheadMs, firstAhead)};
+		state.readAhead = {
+			all: bytesOf(readAheadMs, readAhead),
+			beforePledges: bytesOf(firstAheadMs, firstAhead),
+		};
 	}
 
 	async #recover(): Promise<void> {
@@ -172,7 +175,7 @@ export class Transfer {
 		return queueRankOf(this.#state.record);
 	}
 
-	/** Who plays it, and where it was left. */
+	/** The linked player, and the last position. */
 	get watching(): Watching {
 		return this.#state.watching;
 	}
@@ -202,7 +205,7 @@ export class Transfer {
 		return this.#pledges.demand;
 	}
 
-	/** Bytes that pledges lack. */
+	/** Missing bytes of pledges. */
 	get pledgedBytes(): number {
 		return this.#pledges.missing;
 	}

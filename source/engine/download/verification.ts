@@ -193,7 +193,7 @@ export class Verification {
 			await recordFile.save({completedAt: undefined});
 			throw new DownStreamError(
 				'checksum-mismatch',
-				`The ${expected.algorithm} of the file is ${digest}, not ${expected.digest} as given`,
+				`The ${expected.algorithm} of the file is ${digest}, but ${expected.digest} is expected`,
 			);
 		} else if (expected && !this.#state.isComplete) {
 			await this.#complete();

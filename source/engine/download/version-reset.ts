@@ -37,7 +37,9 @@ export class VersionReset {
 		this.#effects.reevaluate();
 	}
 
-	/** The same, unasked: the origin has a new version, and no byte of the old one is cached. Never rejects. */
+	/**
+	 * Starts over without a command: the origin has a new version, and no byte of the old one is cached. Never rejects.
+	 */
 	async restart(): Promise<void> {
 		try {
 			await this.#scheduler.exclusively(async () => this.reset({}));

@@ -7,13 +7,13 @@ import {byteAt} from '../film/playhead.ts';
 import type {PlayerState} from '../player/mpv-link.ts';
 import type {RecordFile} from '../store/record-store.ts';
 
-/** Between two saves. The position is up to 1.5 s old when it arrives, and the write takes its time. */
+/** Milliseconds between two saves. The position is up to 1.5 s old when it arrives, and the write takes its time. */
 const saveMs = 3000;
 /** Milliseconds between two inferred positions. */
 const inferMs = 1000;
 /** Programs that read without playing. */
 const copies = /^(?:aria2|curl|Wget|rclone|Python|Go-http|node|undici)/i;
-/** The credits take up the rest. */
+/** Part of the duration after which a film counts as watched: the credits take up the rest. */
 const watchedShare = 0.92;
 
 export class Watching {

@@ -3,24 +3,24 @@ import {setTimeout as sleep} from 'node:timers/promises';
 
 /** Background connections pause while a player waits, but not long enough for origins to close them. */
 const longestYieldMs = 1000;
-/** Interval at which a connection that pauses looks whether it serves a player now. */
+/** Milliseconds between two checks of a paused connection whether it serves a player now. */
 const lookMs = 50;
-/** Milliseconds of the limit that a connection takes at once, and that accumulate while nothing is taken. */
+/** Milliseconds of the limit: the length of a slice, and the most that accumulates while nothing is taken. */
 const burstMs = 50;
-/** Bytes that a connection takes at least. */
+/** Minimum bytes of a slice. */
 const minSlice = 1024;
 
 export type Stop = {
 	readonly signal: AbortSignal;
-	/** No need to wait any more. */
+	/** Aborted when a wait must end at once. */
 	readonly urgency: AbortSignal;
 };
 
-/** The bytes that a connection waits to store. */
+/** The request of a connection for bytes of the limit. */
 type Taking = {
 	readonly bytes: number;
 	readonly servesPlayer: () => boolean;
-	/** The number of bytes that it may store. */
+	/** Called with the number of bytes granted. */
 	readonly taken: (bytes: number) => void;
 };
 
@@ -29,7 +29,7 @@ export class Bandwidth {
 	#limit: number;
 	/** In the order of their requests. */
 	readonly #takings = new Set<Taking>();
-	/** When the bytes taken are within the limit, in milliseconds of `performance.now()`. */
+	/** Time at which the bytes taken so far are within the limit, in milliseconds of `performance.now()`. */
 	#paidUntil = 0;
 	#timer: NodeJS.Timeout | undefined;
 	#waitingReaders = 0;
@@ -53,7 +53,7 @@ export class Bandwidth {
 		this.#serve();
 	}
 
-	/** This limit holds, or the shared one. */
+	/** This limit or the shared one is finite. */
 	get isLimited(): boolean {
 		return this.slice < Infinity;
 	}
@@ -80,8 +80,8 @@ export class Bandwidth {
 	}
 
 	/**
-	 * Call before bytes are stored: resolves with the number of them that is within the limits, at most `slice`. Connections
-	 * that serve players come first. Rejects when `stop.signal` aborts; resolves at once when `stop.urgency` aborts.
+	 * Call before bytes are stored. Resolves with the number of bytes granted, at most `slice`. Connections that serve
+	 * players come first. Rejects when `stop.signal` aborts; resolves at once when `stop.urgency` aborts.
 	 */
 	async take(bytes: number, servesPlayer: () => boolean, stop: Stop): Promise<number> {
 		let granted = Math.min(bytes, this.slice);
@@ -130,8 +130,8 @@ export class Bandwidth {
 	}
 
 	/**
-	 * A token bucket of `burstMs`. Who is first, and gets how much, is decided at the last moment: a player may have come, or
-	 * the limit fallen.
+	 * A token bucket of `burstMs`. Order and slice are decided at the last moment: a player may have come, or the limit
+	 * may have fallen.
 	 */
 	#serve(): void {
 		clearTimeout(this.#timer);
@@ -151,7 +151,7 @@ export class Bandwidth {
 		}
 	}
 
-	/** One that serves a player, else the one that waits longest. */
+	/** The request of a connection that serves a player, else the oldest one. */
 	get #first(): Taking {
 		for (const taking of this.#takings) {
 			if (taking.servesPlayer()) {

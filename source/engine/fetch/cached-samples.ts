@@ -92,7 +92,7 @@ export async function responseMatches(
 	return true;
 }
 
-/** Closes the connection of a response whose body is not needed. A body closes it only once it was read from. */
+/** Closes the connection of an unneeded response. A body closes it only after its first read. */
 export async function closeResponse({body}: OriginResponse): Promise<void> {
 	for await (const bytes of body) {
 		void bytes;

@@ -15,7 +15,7 @@ const silenceBeside = {factor: 4, minMs: 5000};
 
 /** Reset with another source or another version of the file. */
 export class ResponseTraits {
-	/** Number of connections that are enough for a sufficient rate, judging by the rates measured so far. */
+	/** Number of connections that reach a sufficient rate, by the rates measured so far. */
 	connectionTarget = 1;
 	/** A response lacked the strong ETag of the cached bytes. */
 	lacksEtag = false;
@@ -25,7 +25,7 @@ export class ResponseTraits {
 	place: string | undefined;
 	/** Consecutive responses with the whole file. */
 	wholeResponses = 0;
-	/** The origin sent the whole file, and lists ranges: a cache may just have missed. */
+	/** The origin sent the whole file but advertises ranges: perhaps a cache missed. */
 	mayAcceptRanges = false;
 	/** The origin refused a sample beside an open response. */
 	refusesSamples = false;
@@ -35,7 +35,7 @@ export class ResponseTraits {
 	sustainedRate = Infinity;
 	/** End of a part that ended early while the size is unknown: a request from there proves the end of the file. */
 	partsEnd: number | undefined;
-	/** End of a body without a length: a second one that ends there proves the end of the file. */
+	/** End of a body without a length. A second body with this end proves the end of the file. */
 	unprovenEnd: number | undefined;
 	/** Parts state their own end as the size of the file. */
 	misstatesSize = false;
@@ -47,7 +47,7 @@ export class FetchContext {
 	/** Requests a pass of the scheduler. */
 	readonly wake: () => void;
 	readonly segments: Segments;
-	/** Writes in progress. Bytes that arrive meanwhile for the same place wait, and are then compared. */
+	/** Writes in progress. Bytes that arrive for the same place wait, then are compared. */
 	readonly writes = new Map<Range, Promise<void>>();
 	#source: DataSource;
 	#host: string;
@@ -127,7 +127,10 @@ export class FetchContext {
 		return places.pledges ? [...index, ...target.pledges.ranges] : [];
 	}
 
-	/** The origin may refuse a second request beside the first. A change between sample and request stays unseen. */
+	/**
+	 * Samples precede requests, since the origin may refuse a second request beside the first. A change between the two
+	 * goes unnoticed.
+	 */
 	get samplesFirst(): boolean {
 		return (
 			this.traits.refusesSamples || this.maxConnections === 1 || this.services.hosts.isLimited(this.host)

@@ -30,7 +30,7 @@ export type TransferServices = {
 	readonly readAhead: number;
 	/** The same in milliseconds of a film, where its index is known. */
 	readonly readAheadMs: number | undefined;
-	/** Read the index of films, or load the maps of earlier runs alone. */
+	/** Read the indexes of films. `stored`: only load the maps of earlier runs. */
 	readonly film: boolean | 'stored';
 	/** Milliseconds of each film to keep present ahead of its player; 0 for none. */
 	readonly keepAhead: number;
@@ -49,22 +49,22 @@ export type TransferServices = {
 	nearEnd(id: DownloadId): void;
 };
 
-/** What a download may fetch without a player that waits. */
+/** The permissions of a download to fetch without a waiting player. */
 export type Places = {
 	/** The whole file. */
 	readonly background: boolean;
 	readonly pledges: boolean;
-	/** Pledges are fetched in its place, here or elsewhere: its connections of the background make way at once. */
+	/** Pledges of this or other downloads take precedence: background connections make way at once. */
 	readonly yields: boolean;
 };
 
-/** The pledges of a download that bytes are missing for. */
+/** The unmet pledges of a download. */
 export type PledgedRanges = {
-	/** Some bytes are missing, or not known yet. */
+	/** Some bytes are missing, or unknown yet. */
 	readonly isPending: boolean;
 	/** In the order of service. */
 	readonly ranges: readonly Range[];
-	/** Facts that they depend on may have changed. */
+	/** Call when facts that determine the ranges may have changed. */
 	update(): void;
 };
 
@@ -87,7 +87,7 @@ export type FetchState = {
 	changed(): void;
 };
 
-/** The download that is fetched, and its reactions. */
+/** A download, and its reactions to the work of the scheduler. */
 export type FetchTarget = {
 	readonly state: FetchState;
 	readonly pledges: PledgedRanges;

@@ -1,4 +1,4 @@
-// How many connections a download uses, and how much it requests on each. Pure.
+// Policy for the number of connections of a download and the size of its requests. Pure.
 
 const mebibyte = 1024 * 1024;
 /**
@@ -11,7 +11,7 @@ const segmentSeconds = {background: 4, playing: 1};
 const segmentBounds = {smallest: mebibyte, largest: 32 * mebibyte};
 /** Duration of a request for a player on a slow connection. */
 const promptSeconds = 2;
-/** Bytes: a smaller request would save less than it takes. */
+/** Bytes. A smaller request would save less time than it takes. */
 const smallestRequest = 64 * 1024;
 /** Bytes per second. A faster connection brings the first request of a player within `promptSeconds`. */
 const slowRate = 256 * 1024;
@@ -39,19 +39,22 @@ export function afterRefusal(connections: number): number {
 	return Math.max(1, connections - 1);
 }
 
-/** Bytes that a connection brings soon, at `rate` bytes per second. */
+/** Bytes that arrive within `seconds`, at least `promptSeconds`, at `rate` bytes per second. */
 export function promptBytes(rate: number, seconds = promptSeconds): number {
 	return Math.max(smallestRequest, rate * Math.max(promptSeconds, seconds));
 }
 
-/** The rest of a request takes a slow connection too long for a player that waits: others bring a part of it earlier. */
+/**
+ * The rest of a request takes too long on a slow connection: other connections bring parts of it to a waiting player
+ * earlier.
+ */
 export function isTooLong(bytes: number, rate: number): boolean {
 	return rate < slowRate && bytes >= 2 * promptBytes(rate);
 }
 
 /**
- * Bytes of the next request: few during playback, since a seek often ends a request early. In the background, all
- * connections end together: a new request there would cost a round trip.
+ * Bytes of the next request: few during playback, since a seek often ends a request early. In the background, the
+ * missing bytes are shared so that all connections end together: one more request would cost a round trip.
  */
 export function segmentSize({
 	rate,

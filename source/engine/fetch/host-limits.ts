@@ -1,4 +1,4 @@
-// How many connections each host accepts at the same time: learnt from its refusals, and forgotten again.
+// Connection limits of hosts, learnt from refusals and forgotten after a while.
 
 /** Milliseconds without a refusal after which a ceiling rises by one. */
 export const riseMs = 30_000;

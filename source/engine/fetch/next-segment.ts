@@ -1,10 +1,10 @@
-// The next range to fetch: bytes that block players, then the index of a film, then the bytes that players read next, then
-// pledges, then the rest of the read-ahead, then the holes of the background. Pure.
+// Policy for the next range to fetch: bytes that block players, then the index of a film, then the bytes that players
+// read next, then pledges, then the rest of the read-ahead, then the holes of the background. Pure.
 import type {SegmentUse} from '../../downstream.ts';
 import type {PresentSet, Range} from '../store/range-set.ts';
 import {isTooLong, promptBytes} from './growth.ts';
 
-/** The bytes that a running connection has yet to bring. */
+/** The remaining bytes of a running connection. */
 export type Claim = {
 	readonly offset: number;
 	readonly end: number;
@@ -20,11 +20,11 @@ export type Demand = {
 	readonly blocked: boolean;
 	/** Bytes after `offset` to keep ready. */
 	readonly ahead: number;
-	/** The bytes of these that come before pledges. */
-	readonly first: number;
+	/** The first bytes of `ahead`, which come before pledges. */
+	readonly beforePledges: number;
 	/** Bytes of one request: few after a seek, more for a reader that stays. */
 	readonly segmentSize: number;
-	/** Bytes per second at which it is expected to read on. */
+	/** Expected bytes per second of its reads. */
 	readonly pace: number;
 };
 
@@ -32,9 +32,9 @@ export type SegmentPlan = Range & {
 	readonly for: SegmentUse;
 	/** A player waits for its first byte: it may take a connection away from another segment. */
 	readonly urgent: boolean;
-	/** It may have a connection besides those that bring the bytes fastest. */
+	/** It may use every connection, beyond the target of `growth.ts`. */
 	readonly isIndex?: true;
-	/** The connections of a waiting player are too slow for it: this one may be taken away from the background. */
+	/** The connections of a player are too slow: the plan may take a connection from the background. */
 	readonly isLate?: true;
 };
 
@@ -49,9 +49,9 @@ export type PlanState = {
 	readonly wanted: readonly Demand[];
 	/** Missing bytes of a film's index. */
 	readonly index: Range | undefined;
-	/** The most that may fetch it. */
+	/** Maximum connections of the download. */
 	readonly connections: number;
-	/** Ranges that shall be present, in the order of service. */
+	/** Ranges to fetch before the background, in the order of service. */
 	readonly pledged: readonly Range[];
 	/** Whether to complete the file. */
 	readonly background: boolean;
@@ -62,24 +62,29 @@ export type PlanState = {
 	readonly rate: number;
 };
 
-/** A player waits for a running connection that is at most this many bytes away. */
+/**
+ * Maximum bytes between a running connection and a byte that a player waits for: beyond, another connection is opened.
+ */
 export const aboutToArrive = 1024 * 1024;
-/** And this many seconds away: behind a speed limit or on a slow connection, another one brings its byte earlier. */
+/**
+ * Maximum seconds of the same distance. Behind a speed limit or on a slow connection, another one brings the byte
+ * earlier.
+ */
 const longestArrival = 0.5;
 
 /**
- * Minimum rest of a claim that is split between two connections, once no other work is left: a split wastes the bytes on
- * their way beyond the cut. For a pledge, in which the last byte counts, more may be wasted.
+ * Minimum rest of a claim to split once no other work is left: a split wastes the bytes in flight beyond the cut. A
+ * pledge, which waits for its last byte, may waste more.
  */
 const splitFrom = {bytes: {fill: 1024 * 1024, pledge: 256 * 1024}, seconds: 0.25};
 
-/** Bytes of a part of an index. A smaller one would save less than its request takes. */
+/** Minimum bytes of a part of an index. A smaller part would save less time than its request takes. */
 const smallestPart = 256 * 1024;
 
-/** The connections of a player bring so many times the bytes that it reads, unless it has as many seconds ready. */
+/** Target of the rate of a player's connections, as a multiple of its pace, until it has `soonSeconds` ready. */
 const paceMargin = 1.5;
 const soonSeconds = 10;
-/** A slow connection may take this part of the time until a player reads the bytes. */
+/** Maximum duration of a request on a slow connection, as a part of the time until the player reads its bytes. */
 const aheadPart = 0.25;
 
 /** Segments end on multiples of this, so that holes do not fragment. */
@@ -88,7 +93,7 @@ const grid = 64 * 1024;
 const largeGrid = 1024 * 1024;
 
 /**
- * The range to fetch next, or undefined where nothing is left to do. The range may start inside a claim, which then ends
+ * The range to fetch next, or undefined if nothing is left to do. The range may start inside a claim, which then ends
  * at the start of the new segment.
  */
 export function nextSegment(situation: PlanState): SegmentPlan | undefined {
@@ -99,14 +104,14 @@ export function nextSegment(situation: PlanState): SegmentPlan | undefined {
 	return (
 		forBlocked(situation) ??
 		forIndex(situation) ??
-		forReadAhead(situation, 'first') ??
+		forReadAhead(situation, 'beforePledges') ??
 		forPledged(situation) ??
 		forReadAhead(situation, 'ahead') ??
 		(situation.background ? (forBackground(situation) ?? bySplitting(situation.claimed, 'fill')) : undefined)
 	);
 }
 
-/** The whole, or where only pledges are left all up to their end. */
+/** The whole file, or the part up to the end of the last pledge if only pledges are left. */
 function fromStart({
 	present,
 	size,
@@ -160,7 +165,7 @@ function forBlocked({present, size, claimed, wanted, rate}: PlanState): SegmentP
 	return undefined;
 }
 
-/** By all connections, in four parts at least: no player starts before the last one arrives. */
+/** All connections fetch the index, in at least four parts: no player starts before the last part arrives. */
 function forIndex(state: PlanState): SegmentPlan | undefined {
 	const {present, claimed, wanted, index, connections, segmentSize, rate} = state;
 	if (!index) {
@@ -181,14 +186,14 @@ function forIndex(state: PlanState): SegmentPlan | undefined {
 	);
 }
 
-function forReadAhead(state: PlanState, part: 'first' | 'ahead'): SegmentPlan | undefined {
+function forReadAhead(state: PlanState, part: 'beforePledges' | 'ahead'): SegmentPlan | undefined {
 	const {present, size, claimed, wanted, background, rate} = state;
-	const claims = part === 'first' ? claimed.map(promptPart) : claimed;
+	const claims = part === 'beforePledges' ? claimed.map(promptPart) : claimed;
 	for (const demand of wanted) {
 		const {offset, end} = demand;
 		const window = {start: offset, end: Math.min(offset + demand[part], end, size)};
 		for (const {start} of unclaimed(present, window, claims)) {
-			const late = part === 'first' && isLate(demand, start, state);
+			const late = part === 'beforePledges' && isLate(demand, start, state);
 			if (!late && claimed.some(claim => claim.offset <= start && start < claim.end)) {
 				continue;
 			}
@@ -205,15 +210,15 @@ function forReadAhead(state: PlanState, part: 'first' | 'ahead'): SegmentPlan | 
 }
 
 /**
- * Bytes of a request that starts at `start`. A slow connection gets as many as it brings soon, or in a part of the time until
- * the player reads them: the others share what it needs first.
+ * Bytes of a request at `start`. On a slow connection, it is limited by the rate and by the time until the player reads
+ * the bytes: other connections share the first ones.
  */
 function lengthAt(start: number, {offset, pace, segmentSize}: Demand, rate: number): number {
 	const untilRead = (start - offset) / Math.max(1, pace);
 	return Math.min(segmentSize, promptBytes(rate, untilRead * aheadPart));
 }
 
-/** What a slow connection brings soon: another one may take over the rest. */
+/** The part of a claim that a slow connection brings soon. Another connection may take over the rest. */
 function promptPart(claim: Claim): Claim {
 	const {offset, end, rate = Infinity} = claim;
 	return isTooLong(end - offset, rate)
@@ -246,7 +251,7 @@ function forPledged({present, size, claimed, pledged, segmentSize}: PlanState): 
 	);
 }
 
-/** The claim brings bytes of the range, and no more than `aboutToArrive` bytes before them. */
+/** The claim overlaps the range, and begins at most `aboutToArrive` bytes before it. */
 export function serves(claim: Pick<Claim, 'offset' | 'end'>, {start, end}: Range): boolean {
 	return start < claim.end && claim.offset < end && start - claim.offset <= aboutToArrive;
 }

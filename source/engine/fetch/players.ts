@@ -11,7 +11,7 @@ export type TrackedPlayer = {
 	readonly name: string;
 	/** Offset of the next byte that it reads. */
 	offset: number;
-	/** Where it began to read without a gap, and when, in milliseconds since the epoch. */
+	/** Start of its reads without a gap: the offset, and the time in milliseconds since the epoch. */
 	run: {readonly start: number; readonly since: number};
 	openRequests: number;
 	blockedRequests: number;
@@ -73,10 +73,10 @@ export class Players {
 	}
 }
 
-/** Milliseconds of reading after which the rate of a player is known: before, it fills its buffer. */
+/** Milliseconds of reading after which the rate of a player is known: at first, it fills its buffer. */
 const settledMs = 10_000;
 
-/** How long bytes last at the rate of the player's reads, in milliseconds; undefined until it has read for a while. */
+/** Milliseconds for which the bytes last at the rate of the player's reads; undefined until it has read for a while. */
 export function lastingMs(
 	{run, offset}: Pick<TrackedPlayer, 'run' | 'offset'>,
 	bytes: number,

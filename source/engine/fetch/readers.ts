@@ -19,10 +19,10 @@ type Waiting<T> = {
 /** Milliseconds of read-ahead that come before pledges. */
 export const firstAheadMs = 30_000;
 
-/** Maximum bytes to keep ready ahead of a reader at the offset: all of them, and those of `firstAheadMs`. */
+/** Maximum bytes to keep ready ahead of a reader at the offset: in all, and before pledges are served. */
 export type ReadAhead = {
 	readonly all: (offset: number) => number;
-	readonly first: (offset: number) => number;
+	readonly beforePledges: (offset: number) => number;
 };
 
 export class Reader {
@@ -88,19 +88,19 @@ export class Readers {
 		this.#players.leave(reader.player, Date.now());
 	}
 
-	/** The demands, those of the newest reader first. In bytes, at most those of `limits` and `segmentSize`. */
+	/** The demands of the readers, newest first, limited by `limits` and `segmentSize` (both in bytes). */
 	demands(limits: ReadAhead, segmentSize: number): Demand[] {
 		return [...this.#readers].toReversed().map(({offset, end, waiting, consumed}) => {
 			const ahead = Math.min(limits.all(offset), Math.max(firstReadAhead, 2 * consumed));
-			const first = limits.first(offset);
+			const beforePledges = limits.beforePledges(offset);
 			return {
 				offset,
 				end,
 				blocked: waiting !== undefined,
 				ahead,
-				first: Math.min(ahead, first),
+				beforePledges: Math.min(ahead, beforePledges),
 				segmentSize: Math.min(segmentSize, Math.max(firstSegment, consumed)),
-				pace: (first * 1000) / firstAheadMs,
+				pace: (beforePledges * 1000) / firstAheadMs,
 			};
 		});
 	}
@@ -136,7 +136,7 @@ export class Readers {
 		}
 	}
 
-	/** Waits for the first response of the origin, in the same way. */
+	/** Waits for the first response of the origin, in the way of `waitForBytes`. */
 	async fileInfo(signal: AbortSignal, schedule: () => void): Promise<void> {
 		let waiter: Waiting<void> | undefined;
 		try {

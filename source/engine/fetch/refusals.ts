@@ -1,4 +1,4 @@
-// Which errors may mean that a host accepts no further connection.
+// Errors that may mean that a host accepts no further connection.
 import type {DownStreamError, ErrorCode} from '../../downstream.ts';
 
 /** Errors without a stated reason: they are refusals only beside a connection that works. */

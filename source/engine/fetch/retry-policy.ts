@@ -1,4 +1,4 @@
-// When a download is retried after an error: a pure policy, and the timer that follows it.
+// Retries after errors: a pure policy, and its timer.
 import {DownStreamError, type DownloadError} from '../../downstream.ts';
 import {HttpError} from '../http/errors.ts';
 
@@ -15,8 +15,8 @@ const maxResponseTimeoutMs = 5 * 60_000;
  */
 const longestConnectMs = 8000;
 /**
- * Milliseconds that a player waits for an absent host. Longer once its response has begun, because that can only be
- * cut.
+ * Milliseconds that a player waits for an absent host. Longer once its response has begun, because a response can only
+ * be cut.
  */
 const playerPatienceMs = {unanswered: 9000, answered: 45_000};
 /** `setTimeout` fires at once for longer delays (24 days). */
@@ -104,8 +104,8 @@ export function responseTimeout({silences}: RetryState, first: number): number {
 }
 
 /**
- * The time until which a player may wait that has waited since `since`, in milliseconds since the epoch: Infinity
- * unless the host is absent, 0 if the next attempt comes too late.
+ * The end of the wait of a player that has waited since `since`, in milliseconds since the epoch: Infinity unless the
+ * host is absent, 0 if the next attempt comes too late.
  */
 export function playerWaitsUntil(
 	{awaySince, blocked}: RetryState,

@@ -21,7 +21,7 @@ export class Scheduler {
 	readonly #context: FetchContext;
 	readonly #guard: VersionGuard;
 	readonly #description: FileDescription;
-	/** The download's own rate limit within that of all. */
+	/** The download's own rate limit within the shared one. */
 	readonly #bandwidth: Bandwidth;
 	readonly #running = new Set<Promise<void>>();
 	/** A pass is due in this tick. */
@@ -70,12 +70,12 @@ export class Scheduler {
 		return this.#context.maxConnections;
 	}
 
-	/** The origin is asked for ranges that no player waits for. */
+	/** Ranges are requested without a waiting player. */
 	get fetchesInBackground(): boolean {
 		return this.#mayRequest && this.#context.runsInBackground && this.#context.acceptsRanges;
 	}
 
-	/** The same for pledges. */
+	/** Ranges of pledges are requested. */
 	get fetchesPledges(): boolean {
 		const {places, target, acceptsRanges} = this.#context;
 		return this.#mayRequest && places.pledges && target.pledges.isPending && acceptsRanges;
@@ -119,7 +119,7 @@ export class Scheduler {
 		return isWaiting ? services.hosts.ceiling(this.host, this) || null : null;
 	}
 
-	/** Pledges are fetched, here or elsewhere. */
+	/** Pledges of this or other downloads take precedence over its background. */
 	get yields(): boolean {
 		return this.#context.places.yields;
 	}
@@ -275,9 +275,10 @@ export class Scheduler {
 	}
 
 	/**
-	 * Keeps a connection ready for the next seek. A player that has just left counts: it ends one connection first. So does
-	 * one that waits for the first response: it reads the end of many films right after. The host has accepted a connection
-	 * by then: one that serves a single connection at a time would wait for a request on the other.
+	 * Keeps a connection ready for the next seek. A player that has just left counts, since players disconnect before
+	 * they seek. So does a player that waits for the first response: it reads the end of many films right after. The
+	 * host must have accepted a connection by then: a server of one connection at a time would wait for a request on the
+	 * idle one.
 	 */
 	#prepareForSeek(): void {
 		const {state, file, services, acceptsRanges} = this.#context;
@@ -305,7 +306,7 @@ export class Scheduler {
 			? pledged.some(range => serves(segment, range))
 			: places.pledges && target.pledges.isPending;
 		segment.for = isNeeded ? 'player' : isPledged ? 'pledge' : 'fill';
-		// The whole would be read again from its start.
+		// A whole response would begin at byte 0 again.
 		if (isNeeded || isPledged || places.background || (places.yields && segment.isWhole)) {
 			clearTimeout(segment.linger);
 			segment.linger = undefined;
@@ -419,7 +420,7 @@ export class Scheduler {
 		return hasRoom && this.segments.size < max && services.hosts.mayOpen(this.host, this);
 	}
 
-	/** Ends a connection of the background, but none for the index of a film. */
+	/** Ends a background connection, except those for the index of a film. */
 	#yieldBackground(): boolean {
 		const {wantedIndex: index} = this.#context.state;
 		const background = [...this.segments].filter(

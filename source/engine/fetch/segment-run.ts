@@ -14,14 +14,14 @@ import {settleSize, withoutMisstatedSize} from './stated-size.ts';
 import {compareWithCached} from './cached-samples.ts';
 import {overlapBytes, type VersionGuard} from './version-guard.ts';
 
-/** Consecutive whole responses after which an origin that has sent parts is taken to send parts no more. */
+/** Consecutive whole responses after which an origin that has sent parts counts as one without ranges. */
 const maxWholeResponses = 3;
 
 export type SegmentServices = {
 	readonly context: FetchContext;
 	readonly guard: VersionGuard;
 	readonly description: FileDescription;
-	/** The download's own rate limit within that of all. */
+	/** The download's own rate limit within the shared one. */
 	readonly bandwidth: Bandwidth;
 };
 
@@ -157,7 +157,7 @@ export class SegmentRun {
 		return response;
 	}
 
-	/** Resolves with whether the bytes of the response are wanted. */
+	/** Resolves with true if the bytes of the response are to be read. */
 	async #accept(response: OriginResponse): Promise<boolean> {
 		const context = this.#context;
 		const segment = this.#segment;
@@ -363,7 +363,7 @@ export class SegmentRun {
 
 	// Failures
 
-	/** Hosts may ignore further connections. A connection that is alone keeps waiting. */
+	/** Hosts may ignore further connections. A single connection keeps waiting. */
 	#fellSilent(): void {
 		const {traits, segments, services, host, timeoutBeside} = this.#context;
 		traits.connectionTarget = afterRefusal(segments.size);

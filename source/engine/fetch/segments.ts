@@ -9,10 +9,10 @@ const settlingMs = 25;
 const steadyMs = 250;
 /** Milliseconds after which the rate of an origin that sends in bursts is known. */
 const sustainedMs = 1000;
-/** Milliseconds to read the bytes that wait in the socket. */
+/** Milliseconds to read the bytes that are in the socket. */
 const retiringMs = 50;
 
-/** The first one ends first. */
+/** In the order in which segments are ended. */
 const uses: readonly SegmentUse[] = ['fill', 'pledge', 'player'];
 
 export class Segment {
@@ -75,7 +75,7 @@ export class Segment {
 		return milliseconds < sustainedMs ? undefined : (this.received * 1000) / milliseconds;
 	}
 
-	/** The connection no longer counts. */
+	/** The connection is ending, and counts no longer. */
 	get isDraining(): boolean {
 		return this.retirement.signal.aborted;
 	}

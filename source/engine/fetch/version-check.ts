@@ -26,11 +26,11 @@ import {isPage, correctedType, fileName} from '../origin/file-info.ts';
 import {DownStreamError} from '../../downstream.ts';
 import type {SparseFile} from '../store/sparse-file.ts';
 
-/** `deep`: the label is gone. `thorough`: a change was seen, and may have touched a few bytes alone. */
+/** `deep`: the label has disappeared. `thorough`: a change was seen, perhaps of a few bytes. */
 type CheckDepth = 'brief' | 'deep' | 'thorough';
 /** Samples between the ends of the cached bytes. */
 const sampleCounts: Readonly<Record<CheckDepth, number>> = {brief: 1, deep: 6, thorough: 32};
-/** Samples that must match before a label that flips is unstable. */
+/** Minimum samples that must match before a label that flips counts as unstable. */
 const minAgreeing = 3;
 /** Milliseconds before the last samples of a suspicion: dates have a resolution of one second. */
 const datePauseMs = 1100;
@@ -57,8 +57,9 @@ export async function refusePage(
 
 /**
  * Examines a suspicion by several requests, each on a new connection, which may lead to another server of the origin.
- * Resolves if the label does not keep its value while samples of the cached bytes match: it names nothing. Rejects with
- * `origin-changed` if the new value stays or bytes differ, with the errors of the source, or with the signal's reason.
+ * Resolves if the label does not keep its value while samples of the cached bytes match: it identifies no version.
+ * Rejects with `origin-changed` if the new value stays or bytes differ, with the errors of the source, or with the
+ * signal's reason.
  */
 export async function examineSuspicion(
 	file: SparseFile,
@@ -176,7 +177,7 @@ export async function sendsPage(source: DataSource, signal: AbortSignal): Promis
 	return isPage(type, info.size);
 }
 
-/** Compares one sample at a random place: no place stays unseen. */
+/** Compares one sample at a random place: repeated calls leave no place unseen. */
 export async function compareOneSample(
 	file: SparseFile,
 	source: DataSource,

@@ -113,7 +113,7 @@ export class VersionGuard {
 		};
 	}
 
-	/** A strong ETag names the version. */
+	/** A strong ETag identifies the version. */
 	get isNamed(): boolean {
 		const {record, traits} = this.#context;
 		const {validator, hasUnstableValidator = false} = record;
@@ -126,13 +126,13 @@ export class VersionGuard {
 		return this.isNamed || !hasFileInfo || !acceptsRanges ? 0 : overlapBytes;
 	}
 
-	/** Nothing names the version, and no byte is cached for a comparison. */
+	/** Nothing identifies the version, and no byte is cached for a comparison. */
 	get lacksWitness(): boolean {
 		const {file, segments} = this.#context;
 		return this.overlap > 0 && file.present.size === 0 && segments.size > 0;
 	}
 
-	/** No strong ETag names the version, and the segment begins with bytes that touch no cached ones. */
+	/** No strong ETag identifies the version, and the segment begins with bytes that touch no cached ones. */
 	isIsland({offset}: Segment, overlap: number): boolean {
 		const {file, acceptsRanges} = this.#context;
 		const {present} = file;
@@ -238,8 +238,8 @@ export class VersionGuard {
 	}
 
 	/**
-	 * Notes whether ETags name the version. They name versions of one URL (RFC 9110 section 8.8.3), and nothing if one
-	 * stays while the date differs. A response beyond the end of the file may lack it.
+	 * Notes whether ETags identify the version. They identify versions of one URL (RFC 9110 section 8.8.3), and nothing
+	 * if an ETag stays while the date differs. A response beyond the end of the file may lack its ETag.
 	 */
 	noteEtag({validator: {etag, lastModified}, range, place}: OriginResponse): void {
 		const {traits, record} = this.#context;
@@ -359,7 +359,7 @@ export class VersionGuard {
 		if (error instanceof ShortResponse && this.#mayPass(error, segment)) {
 			return new DownStreamError(
 				'origin-truncated',
-				`${this.#context.host} answers with ${error.bytes} bytes in place of the file`,
+				`${this.#context.host} responds with ${error.bytes} bytes in place of the file`,
 				{cause: error},
 			);
 		}

@@ -1,4 +1,4 @@
-// Whether the size and the labels (ETag, date) of a response contradict the cached version. Pure.
+// Compares the size and the labels (ETag, date) of a response with those of the cached version. Pure.
 import type {Validator} from '../store/record.ts';
 import {DownStreamError} from '../../downstream.ts';
 import type {OriginResponse} from '../origin/data-source.ts';
@@ -13,7 +13,7 @@ export type CachedVersion = {
 	/** Bytes; where the size is unknown, the end of the last cached byte. */
 	readonly minSize: number;
 	readonly validator: Validator;
-	/** The validator was proven to name nothing: only size and bytes count. */
+	/** The validator was proven to identify no version: only size and bytes count. */
 	readonly isUnstable: boolean;
 };
 
@@ -25,7 +25,7 @@ export const labels: Readonly<Record<LabelName, (validator: Validator) => string
 	date: ({lastModified}) => lastModified,
 };
 
-/** A label that differs behind the same size. It proves a change only if the new value stays. */
+/** A label that differs although the size is the same. It proves a change only if the new value stays. */
 export type Suspicion = {readonly label: LabelName; readonly was: string; readonly is: string};
 
 /** Bytes. A shorter response in place of a longer file may be a refusal in words. */
@@ -81,12 +81,12 @@ export function suspicionOf(cached: CachedVersion, {validator}: OriginResponse):
 	return undefined;
 }
 
-/** Of a response whose bytes differ. */
+/** The error for a response whose bytes differ. */
 export function bytesChanged(cached: CachedVersion, response: OriginResponse): DownStreamError {
 	return originChanged(differingBytes, {suspicion: suspicionOf(cached, response)});
 }
 
-/** `bytesAgree`: samples of the cached bytes match the origin's. */
+/** The error for a label with a new value. `bytesAgree`: samples of the cached bytes match the origin's. */
 export function labelChanged(suspicion: Suspicion, bytesAgree: boolean): DownStreamError {
 	const isNew = `its ${suspicion.label} is new`;
 	return originChanged(bytesAgree ? `${isNew}, but samples of the bytes agree` : isNew, {

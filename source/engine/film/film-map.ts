@@ -9,7 +9,7 @@ export type FilmTrack = {
 	/** Pixels; null for audio. */
 	readonly width: number | null;
 	readonly height: number | null;
-	/** For each of the map's times, where the bytes of the track for that time begin; the last one is their end. */
+	/** Offset of the track's bytes for each of the map's times; the last one is their end. */
 	readonly offsets: readonly number[];
 };
 
@@ -20,28 +20,28 @@ export type FilmMap = {
 	/** Milliseconds, strictly ascending: from 0 to `durationMs`. A player can start at each but the last. */
 	readonly times: readonly number[];
 	readonly tracks: readonly FilmTrack[];
-	/** The bytes without which no player finds its way in the file, sorted and merged. */
+	/** The bytes that a player needs to find its way in the file, sorted and merged. */
 	readonly index: readonly Range[];
 	readonly asides: readonly Aside[];
-	/** Bytes. A player reads on over a gap of so many rather than send another request. */
+	/** Maximum gap in bytes over which a player reads on rather than send another request. */
 	readonly readOver: number;
 };
 
-/** Subtitles outside the bytes of the tracks, which a player reads between a time and the next one. */
+/** A range outside the bytes of the tracks that a player reads between a time and the next one, such as a subtitle. */
 export type Aside = Range & {
-	/** Index of the time. */
+	/** Index of the first of the two times. */
 	readonly point: number;
-	/** Only a player that starts at the time reads them. */
+	/** Read only by a player that starts at this time. */
 	readonly isLead: boolean;
 };
 
-/** Bytes that a player reads on over in any file: as many as its socket holds. */
+/** Gap in bytes over which a player reads on in any file: its socket holds as many. */
 export const leastReadOver = 256 * 1024;
-/** Bytes of an encoded map. */
+/** Maximum bytes of an encoded map. */
 export const maxMapBytes = 16 * 1024;
 const maxTracks = 8;
 
-/** Offsets of the track whose bytes tell the time: the first video, else the first sound. */
+/** Offsets of the main track: the first video, else the first audio. */
 export function mainOffsets({tracks}: FilmMap): readonly number[] {
 	return (tracks.find(({kind}) => kind === 'video') ?? tracks[0]!).offsets;
 }
@@ -84,7 +84,10 @@ export function linearMap(
 	};
 }
 
-/** JSON of at most `maxMapBytes`; points are left out until it fits. Numbers are differences: they are shorter. */
+/**
+ * JSON of at most `maxMapBytes`: points are dropped until it fits. Numbers are stored as differences, which are
+ * shorter.
+ */
 export function encodeMap(map: FilmMap, version: number, size: number): string {
 	for (let count = map.times.length; ; count = Math.floor(count * 0.9)) {
 		const {times, tracks, asides, ...rest} = thinned(map, Math.max(2, count));

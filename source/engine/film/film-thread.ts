@@ -8,14 +8,14 @@ import {NoFilm} from './no-film.ts';
 
 /** Milliseconds of processor time for one map. On a busy machine they take longer. */
 const maxWorkMs = 5000;
-/** Milliseconds of any time, while no bytes are awaited. */
+/** Milliseconds of elapsed time, without waits for bytes. */
 const maxElapsedMs = 60_000;
-/** Milliseconds. The thread ends after so long without a file. */
+/** Milliseconds without a file after which the thread ends. */
 const idleMs = 10_000;
 /** In MiB: more than an index within the limits of a reading needs. */
 const memory = {maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 32};
 
-/** A file of this size, or the requested bytes of the current one; undefined if they cannot be had. */
+/** A file of this size, or the requested bytes of the current one; undefined if they are unavailable. */
 export type ForFilmWorker = {readonly size: number} | {readonly bytes: Uint8Array | undefined};
 
 export type FromFilmWorker =
@@ -68,7 +68,7 @@ export function readInThread(
 			const map = await converse(used, {size, read, workMs, signal, ending: ending.signal});
 			const checked = checkedMap(map, size);
 			if (!checked) {
-				throw new NoFilm('damaged', 'it contradicts itself');
+				throw new NoFilm('damaged', 'its map is inconsistent');
 			}
 
 			return checked;

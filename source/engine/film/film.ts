@@ -1,4 +1,5 @@
-// The film of one download: reads the map as soon as its bytes are there, stores it, and tells what can be watched.
+// The film of one download: reads the map as soon as its bytes are present, stores it, and reports the playable
+// minutes.
 import {lstat, readFile} from 'node:fs/promises';
 import path from 'node:path';
 import {type DownloadFilm, type FilmProblem} from '../../downstream.ts';
@@ -16,16 +17,19 @@ import {timeAt} from './playhead.ts';
 import {looksLikeFilm, signatureBytes} from './signature.ts';
 
 const fileName = 'film.json';
-/** Bytes. A smaller file arrives before a request for its index pays. */
+/** Minimum size in bytes: a smaller file arrives before a request for its index pays off. */
 const smallestFetched = 4 * 1024 * 1024;
 /** Bytes of one request for the index. */
 const requestBytes = 256 * 1024;
-/** Requests for one index, twice what the largest of well-made files need, and bytes: more while a player reads. */
+/**
+ * Maximum requests for one index, twice the number that the largest of well-made files need, and maximum bytes: more
+ * while a player reads.
+ */
 const limits = {requests: 8, bytes: 32 * 1024 * 1024, bytesForPlayer: 64 * 1024 * 1024};
-/** Bytes at the end of a file that are requested at once. */
+/** Maximum bytes at the end of a file that one request brings. */
 const tailBytes = 8 * 1024 * 1024;
 
-/** For downloads at rest: of the thousands that a start may show at once. */
+/** Serializes reading for downloads at rest: a start may show thousands of them at once. */
 const inBackground = turns();
 
 export type FilmFacts = {
@@ -53,7 +57,7 @@ export type FilmDownload = {
 	hasRead(isShown: boolean): void;
 };
 
-/** The index goes on here, in bytes that are not present. */
+/** Thrown where the index continues in missing bytes. */
 class Missing extends Error {
 	readonly range: Range;
 
@@ -65,7 +69,7 @@ class Missing extends Error {
 
 export class Film {
 	readonly #download: FilmDownload;
-	/** False with films turned off, and where only stored maps are shown. */
+	/** False if films are turned off, or only stored maps are shown. */
 	readonly #isOn: boolean;
 	#version: number | undefined;
 	#map: FilmMap | undefined;
@@ -89,12 +93,12 @@ export class Film {
 		this.#isOn = isOn;
 	}
 
-	/** Undefined while unknown. */
+	/** The map; undefined while unknown. */
 	get map(): FilmMap | undefined {
 		return this.#map && this.#version === this.#download.facts().version ? this.#map : undefined;
 	}
 
-	/** The map; while it is unknown, it is read as soon as its bytes are there. */
+	/** Returns the map. While it is unknown, it is read as soon as its bytes are present. */
 	ask(): FilmMap | undefined {
 		if (!this.#isAsked) {
 			this.#isAsked = true;
@@ -104,7 +108,7 @@ export class Film {
 		return this.map;
 	}
 
-	/** The map may become known once its bytes are there. */
+	/** The map may become known once its bytes are present. */
 	get isAwaited(): boolean {
 		const {version, file, type, isPlaying} = this.#download.facts();
 		return (
@@ -126,8 +130,9 @@ export class Film {
 	}
 
 	/**
-	 * Call when bytes have arrived, or when facts have changed: it reads, or wants, the next part. `head`: the first bytes
-	 * of the file, when they arrive. They place the index before they can be read back. Never throws.
+	 * Call when bytes have arrived, or facts have changed: reads the next part of the index, or requests it. `head`: the
+	 * first bytes of the file, when they arrive; they reveal the place of the index before they can be read back. Never
+	 * throws.
 	 */
 	look(head?: Uint8Array): void {
 		if (!this.#isOn || this.#isClosed) {
@@ -207,7 +212,7 @@ export class Film {
 		this.#download.want(isWorth ? range : undefined, isWorth);
 	}
 
-	/** Why no more of the index is requested. */
+	/** The reason to request no more of the index. */
 	#excess(isPlaying: boolean): FilmProblem | undefined {
 		if (this.#requests > limits.requests) {
 			return 'scattered';
@@ -250,7 +255,10 @@ export class Film {
 		}
 	}
 
-	/** Parsers read in small pieces: one request brings several of them. What ends a file after its index belongs to it. */
+	/**
+	 * Parsers read in small pieces: one request brings several of them. The bytes after the index at the end of a file
+	 * count as part of it.
+	 */
 	#lacks({start, end}: Range): void {
 		const {file, mayFetch, isPledged} = this.#download.facts();
 		const isTail = start > file.size / 2 && file.size - start <= tailBytes;
@@ -284,7 +292,7 @@ export class Film {
 
 		const place = indexPlace(head, size);
 		if (place && place.end - place.start <= limits.bytes) {
-			// Requested before the thread starts: that takes time, and the processor is busy when a player starts.
+			// Requested before the thread starts, which takes time: the processor is busy when a player starts.
 			this.#require(place);
 		}
 

@@ -1,4 +1,4 @@
-// Work on films that is done for one download at a time, whatever number of them begins at once.
+// Serializes work on films: one download at a time.
 
 export type InTurn = <T>(act: () => Promise<T>) => Promise<T>;
 

@@ -1,12 +1,12 @@
-// Where the index of an ISO file lies, by its first boxes: no parser is needed to request it. Pure.
+// Locates the index of an ISO file by its first boxes: it can be requested before a parser runs. Pure.
 import type {Range} from '../store/range-set.ts';
 
 /** Bytes of the head of a box. */
 const headBytes = 16;
 
 /**
- * The `moov` box in front with the head of the next box, or all that follows the media data (ISO/IEC 14496-12 section 4.2). Undefined where the first
- * bytes do not tell.
+ * The leading `moov` box with the head of the next box, or everything after the media data (ISO/IEC 14496-12 section
+ * 4.2). Undefined if the first bytes do not reveal the place.
  */
 export function indexPlace(head: Uint8Array, size: number): Range | undefined {
 	const view = new DataView(head.buffer, head.byteOffset, head.byteLength);

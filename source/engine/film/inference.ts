@@ -1,10 +1,10 @@
-// The time in a film of a player that tells no times, from the bytes that it reads. Pure.
+// Infers the position of a player that reports none, from its reads. Pure.
 import type {FilmMap} from './film-map.ts';
 import {byteAt, timeAt} from './playhead.ts';
 
 /** The reads of a player at some moment. */
 export type Reads = {
-	/** Where it began to read in sequence, and when, in milliseconds since the epoch. */
+	/** Start of its sequential reads: the offset, and the time in milliseconds since the epoch. */
 	readonly run: {readonly start: number; readonly since: number};
 	/** The next byte that it reads. */
 	readonly offset: number;
@@ -13,28 +13,32 @@ export type Reads = {
 };
 
 export type Inference = Reads & {
-	/** When it began to play from some place, in milliseconds since the epoch. */
+	/** Start of playback without a seek, in milliseconds since the epoch. */
 	readonly since: number;
-	/** Milliseconds of the film. */
+	/** Position in the film, in milliseconds. */
 	readonly ms: number;
-	/** Milliseconds since the epoch. */
+	/** Time of this inference, in milliseconds since the epoch. */
 	readonly at: number;
-	/** Bytes that the player keeps ahead of its picture; undefined until it has stopped reading to show them. */
+	/** Bytes that the player keeps ahead of its picture; undefined until it has paused its reads with a full buffer. */
 	readonly buffer: number | undefined;
-	/** It has read on since then: it plays. */
+	/** It has read on after `settledMs`: it plays. */
 	readonly isPlaying: boolean;
 };
 
-/** A player reads the index, probes and fills its buffer before it shows that it plays. */
+/** Milliseconds in which a player reads the index, probes and fills its buffer, before its reads show playback. */
 const settledMs = 5000;
-/** The steps in which players and sockets refill a buffer (VLC 3: 1 to 3 MiB). */
+/** Largest step, in bytes, in which players and sockets refill a buffer (VLC 3: 1 to 3 MiB). */
 const slackBytes = 3 * 1024 * 1024;
-/** Picture and sound may lie so far apart, and VLC 3 requests both in turns while the origin is slow. */
+/**
+ * Maximum milliseconds between reads that are no seek: VLC 3 requests picture and sound in turns while the origin is
+ * slow.
+ */
 const nearMs = 5000;
 
 /**
- * The player plays at normal speed, and shows nothing that it has not read. Once its buffer was full, its distance from the
- * bytes read tells of pauses, other speeds and seeks within the buffer. `before` is at least a second old.
+ * Assumes normal speed, and a position within the bytes read. Once the buffer was full, the distance between the
+ * position and the bytes read reveals pauses, other speeds and seeks within the buffer. `before` is at least a second
+ * old.
  */
 export function infer(map: FilmMap, before: Inference | undefined, reads: Reads, now: number): Inference {
 	const {run, isBlocked} = reads;
@@ -64,7 +68,7 @@ function goesOn(map: FilmMap, {run, offset, at}: Inference, {start, since}: Read
 	return isSame || (isNear && since - at <= settledMs);
 }
 
-/** The time, moved to that of bytes near `offset`. */
+/** Moves `ms` into the times of the bytes near `offset`. */
 function within(map: FilmMap, offset: number, ms: number): number {
 	return Math.max(timeAt(map, offset - slackBytes), Math.min(timeAt(map, offset + slackBytes), ms));
 }

@@ -1,4 +1,5 @@
-// What the parser does not tell of an ISO file (ISO/IEC 14496-12): its edits, subtitles, chapters and segments.
+// Reads the facts of an ISO file (ISO/IEC 14496-12) that the parser leaves out: edits, subtitles, chapters and
+// segments.
 import type {Range} from '../store/range-set.ts';
 import type {Aside} from './film-map.ts';
 import {
@@ -17,9 +18,9 @@ export type ReadAt = (start: number, end: number) => Promise<Uint8Array>;
 export type IsoTrack = {
 	/** 0 if not stated. */
 	readonly id: number;
-	/** Such as `vide`, `soun` or `sbtl`. */
+	/** Handler type, such as `vide`, `soun` or `sbtl`. */
 	readonly handler: string;
-	/** Edits that show media. */
+	/** Number of edits that show media. */
 	readonly editCount: number;
 	/** Milliseconds by which the first edit moves the media; negative if it cuts off their start. */
 	readonly shiftMs: number;
@@ -32,20 +33,20 @@ export type IsoTrack = {
 
 export type IsoIndex = {
 	readonly tracks: readonly IsoTrack[];
-	/** The tracks that hold the chapters of others. */
+	/** IDs of the tracks that hold the chapters of others. */
 	readonly chapterIds: ReadonlySet<number>;
 	/** The samples lie in fragments (`moof` boxes). */
 	readonly isFragmented: boolean;
-	/** The heads of the boxes after the index, up to that of the media data: players walk over them. */
+	/** Heads of the boxes after the index, up to that of the media data: players read them one by one. */
 	readonly heads: readonly Range[];
 };
 
 /** More than any player shows. */
 const maxTracks = 256;
-/** Boxes between an index and the media data. */
+/** Maximum boxes between an index and the media data. */
 const maxHeads = 16;
 
-/** The `moov` box. Throws for one that ends within a table, or with more tracks or samples than a film has. */
+/** Reads the `moov` box. Rejects if it ends within a table, or has more tracks or samples than a film has. */
 export async function isoIndexOf(readAt: ReadAt, size: number): Promise<IsoIndex> {
 	let movie: Omit<IsoIndex, 'heads'> = {tracks: [], chapterIds: new Set(), isFragmented: false};
 	const heads: Range[] = [];
@@ -100,7 +101,7 @@ function chaptersOf(track: Buffer): number[] {
 	);
 }
 
-/** `most`: samples. */
+/** `most`: maximum samples. */
 function trackOf(track: Buffer, movieScale: number, chapterIds: ReadonlySet<number>, most: number): IsoTrack {
 	const media = childOf(track, 'mdia');
 	const mediaHead = childOf(media, 'mdhd');
@@ -128,7 +129,7 @@ function timescaleOf(head: Buffer): number {
 	return head.length === 0 ? 1 : head.readUInt32BE(head[0] === 1 ? 20 : 12);
 }
 
-/** Of `mdhd`, in its units; 0 if not stated (section 8.4.2.3). */
+/** The duration in `mdhd`, in its units; 0 if not stated (section 8.4.2.3). */
 function lengthOf(head: Buffer): number {
 	if (head.length === 0) {
 		return 0;
@@ -153,7 +154,7 @@ function tablesOf(track: Buffer): SampleTables {
 	};
 }
 
-/** Section 8.6.6. `length` in units of the movie, `time` in those of the media; -1 shows nothing. */
+/** The edits (section 8.6.6). `length` in units of the movie, `time` in units of the media; -1 shows nothing. */
 function editsOf(list: Buffer): Array<{length: number; time: number}> {
 	const [bytes, isLong] = list[0] === 1 ? [20, true] : [12, false];
 	const edits: Array<{length: number; time: number}> = [];
@@ -168,7 +169,7 @@ function editsOf(list: Buffer): Array<{length: number; time: number}> {
 	return edits;
 }
 
-/** The body of the first such box; empty if there is none. */
+/** The body of the first box at the path; empty if there is none. */
 function childOf(body: Buffer, ...path: readonly string[]): Buffer {
 	let found = body;
 	for (const type of path) {
@@ -202,7 +203,10 @@ function boxAt(bytes: Buffer): {type: string; head: number; length: number} {
 		: {type, head: 8, length: short};
 }
 
-/** The boxes of the file itself. `head`: where each begins; `start`: its body. The last one may have the size 0. */
+/**
+ * The top-level boxes of the file. `head`: offset of the box; `start`: offset of its body. The last box may state the
+ * size 0.
+ */
 async function* fileBoxes(
 	readAt: ReadAt,
 	from: number,
@@ -224,19 +228,19 @@ function bufferOf({buffer, byteOffset, length}: Uint8Array): Buffer {
 	return Buffer.from(buffer, byteOffset, length);
 }
 
-/** Where segments begin with a key frame, and in the last place where they end. */
+/** The segments that begin with a key frame; the last entry is their end. */
 export type Segments = {
 	/** Milliseconds from the first one. */
 	readonly times: readonly number[];
 	readonly offsets: readonly number[];
 	readonly trackId: number;
-	/** What players read of the file before its segments, and after. */
+	/** The bytes before and after the segments that players read. */
 	readonly index: readonly Range[];
 };
 
 /**
- * The segments of a file whose first sidx box lists all of them itself (section 8.16.3): players follow no other one.
- * Undefined for other files.
+ * The segments of a file whose first `sidx` box lists all of them directly (section 8.16.3): players follow no further
+ * box. Undefined for other files.
  */
 export async function segmentsOf(readAt: ReadAt, size: number): Promise<Segments | undefined> {
 	for await (const {type, start, end} of fileBoxes(readAt, 0, size)) {
@@ -263,7 +267,7 @@ export async function segmentsOf(readAt: ReadAt, size: number): Promise<Segments
 	return undefined;
 }
 
-/** Undefined for a list of other lists, or one without a start at a key frame. */
+/** Undefined for a list of further lists, fewer than two starts at key frames, or times that do not ascend. */
 function segmentsIn(box: Buffer, boxEnd: number): Omit<Segments, 'index'> | undefined {
 	const isLong = box[0] === 1;
 	const scale = box.readUInt32BE(8);
@@ -292,7 +296,7 @@ function segmentsIn(box: Buffer, boxEnd: number): Omit<Segments, 'index'> | unde
 	return times.length > 2 && areDistinct ? {times, offsets, trackId: box.readUInt32BE(4)} : undefined;
 }
 
-/** The `mfra` box that ends a file; undefined if there is none (section 8.8.9 to 8.8.11). */
+/** The `mfra` box at the end of a file; undefined if there is none (sections 8.8.9 to 8.8.11). */
 export async function fragmentIndex(readAt: ReadAt, size: number): Promise<Range | undefined> {
 	const start = size - bufferOf(await readAt(size - 4, size)).readUInt32BE();
 	if (start < 0 || start + 16 > size) {
@@ -303,12 +307,12 @@ export async function fragmentIndex(readAt: ReadAt, size: number): Promise<Range
 	return type === 'mfra' && start + length === size ? {start, end: size} : undefined;
 }
 
-/** Samples of one fragment that have no fields of their own. */
+/** Maximum samples of one fragment without fields of their own. */
 const maxPlain = 100_000;
-/** The fields of a sample in a run of samples: duration, size, flags and offset. */
+/** Flags of a run for the fields of each sample: duration, size, flags and offset. */
 const fieldFlags = [0x100, 0x200, 0x400, 0x800];
 
-/** Whether the bytes are a `moof` box with more samples than its runs have room for (section 8.8.8). */
+/** True for a `moof` box whose runs claim more samples than they have room for (section 8.8.8). */
 export function hasInflatedRuns(bytes: Uint8Array): boolean {
 	const box = bufferOf(bytes);
 	if (box.length < 8 || boxAt(box).type !== 'moof') {
@@ -330,16 +334,16 @@ export function hasInflatedRuns(bytes: Uint8Array): boolean {
 	return false;
 }
 
-/** Of one film. */
+/** Maximum subtitles of one track. */
 const maxSubtitles = 100_000;
-/** Ranges of other tracks in an index. */
+/** Maximum ranges of other tracks in an index. */
 const maxOpenings = 8;
-/** Bytes between two samples that are one range. */
+/** Maximum bytes between two samples that form one range. */
 const openingGap = 64 * 1024;
 
 /**
- * The samples that a player reads before it plays: all of a text track of chapters, and the first one of pictures of
- * chapters, of time codes and of other data. Undefined if they are scattered.
+ * The samples that a player reads before playback: all of a text track of chapters, and the first of each track of
+ * chapter pictures, time codes or other data. Undefined if they are scattered.
  */
 export function openingSamples(tracks: readonly IsoTrack[]): Range[] | undefined {
 	const ranges: Range[] = [];
@@ -364,8 +368,8 @@ export function openingSamples(tracks: readonly IsoTrack[]): Range[] | undefined
 }
 
 /**
- * The subtitles outside the `steps`, the bytes from one time to the next. A player that starts goes back to the last
- * subtitle before the key frame, which has a decoding time of up to `earlyMs` before its own. Undefined for too many.
+ * The subtitles outside the `steps`, the bytes from one time to the next. To start at a time, a player goes back to the
+ * last subtitle before the key frame, whose decoding time precedes the time by up to `earlyMs`. Undefined for too many.
  */
 export function subtitleAsides(
 	subtitles: readonly IsoTrack[],
@@ -393,14 +397,15 @@ export function subtitleAsides(
 	return asides;
 }
 
-/** Tracks of one film: each is compared with each. */
+/** Maximum tracks whose distances are computed, pair by pair. */
 const maxCompared = 16;
-/** ffmpeg compares packets so many milliseconds apart, unless so many bytes lie between them. */
+/** ffmpeg compares packets this many milliseconds apart, unless this many bytes lie between them. */
 const compared = {ms: 1000, bytes: 2 ** 23};
 
 /**
- * Bytes that ffmpeg reads over rather than seek. It makes its buffer twice as large as the largest distance between packets
- * of two tracks a second apart, and reads on over that distance, or that of its largest packet, past the end of the buffer.
+ * Maximum gap in bytes over which ffmpeg reads on rather than seek. Its buffer is twice the largest distance between
+ * packets of two tracks a second apart. Past the end of the buffer it reads on over that distance, or the size of the
+ * largest packet.
  */
 export function readOverBytes(tracks: readonly IsoTrack[]): number {
 	const lists = tracks.flatMap(({samples}) => (samples && samples.count > 0 ? [samples] : []));

@@ -1,19 +1,19 @@
-// The samples of a track of an ISO file, by the tables of its `stbl` box (ISO/IEC 14496-12 section 8.6 and 8.7). Pure.
+// Expands the sample tables of a track of an ISO file, in its `stbl` box (ISO/IEC 14496-12 sections 8.6 and 8.7). Pure.
 import type {Range} from '../store/range-set.ts';
 import {NoFilm} from './no-film.ts';
 
-/** In order of decoding. */
+/** Samples in decoding order. */
 export type IsoSamples = {
 	readonly count: number;
-	/** Where they lie in the file. */
+	/** Offsets in the file. */
 	readonly starts: Float64Array;
-	/** In bytes. */
+	/** Bytes. */
 	readonly sizes: Uint32Array;
-	/** Milliseconds at which they are decoded. */
+	/** Decoding times in milliseconds. */
 	readonly times: Float64Array;
-	/** Milliseconds at which they are shown: the same array for a track without offsets. */
+	/** Presentation times in milliseconds; the same array for a track without offsets. */
 	readonly shown: Float64Array;
-	/** Those at which a decoder can start; undefined for all. */
+	/** Samples at which a decoder can start; undefined if all are. */
 	readonly keys: Uint32Array | undefined;
 };
 
@@ -29,14 +29,14 @@ export type SampleTables = {
 	readonly stss: Buffer;
 };
 
-/** Of all tracks of a film: 28 bytes each. */
+/** Maximum samples of all tracks of a film, 28 bytes each. */
 export const maxSamples = 6_000_000;
-/** Of uncompressed sound. */
+/** Samples in one packet of uncompressed sound. */
 const packetSamples = 1024;
 
 /**
- * `scale`: units of time per second; `shiftMs`: the time of the first one in the film. Undefined if tables are missing.
- * Throws `NoFilm` for more than `most` samples, and a `RangeError` or `NoFilm` for tables that are cut off.
+ * `scale`: units of time per second; `shiftMs`: time in the film of the decoding time 0. Undefined if tables are
+ * missing. Throws `NoFilm` for more than `most` samples, and a `RangeError` or `NoFilm` for truncated tables.
  */
 export function samplesOf(
 	tables: SampleTables,
@@ -50,7 +50,8 @@ export function samplesOf(
 		return undefined;
 	}
 
-	// Uncompressed sound has a sample for each unit of time: each chunk counts as one, of the size that ffmpeg reads at once.
+	// Uncompressed sound has a sample for each unit of time: a chunk counts as one sample, of the size that ffmpeg reads
+	// at once.
 	const isUncompressed = isSound && sizes.constant > 0 && stts.length === 16 && stts.readUInt32BE(12) === 1;
 	const chunkCount = Math.min(places.count, sizes.count);
 	const chunks = samplesOfChunks(stsc, Math.min(chunkCount, most + 1), sizes.count);
@@ -112,7 +113,7 @@ export function lastAtMost(times: Float64Array, ms: number): number {
 	return lastWhere(times.length, at => times[at]! <= ms);
 }
 
-/** Of `count` places, the last one of the first ones that pass; -1 for none. */
+/** Index of the last of the leading places that pass, out of `count`; -1 for none. */
 function lastWhere(count: number, passes: (at: number) => boolean): number {
 	let [from, to] = [-1, count - 1];
 	while (from < to) {
@@ -127,7 +128,7 @@ function lastWhere(count: number, passes: (at: number) => boolean): number {
 	return from;
 }
 
-/** Whether the tables claim more samples than there are sizes: parsers that expand them take endless time. */
+/** True if the tables claim more samples than they have sizes: a parser that expands them takes endless time. */
 export function areInflated(tables: SampleTables): boolean {
 	const count = sampleSizes(tables)?.count ?? 0;
 	const {stts, ctts, stsc} = tables;
@@ -147,7 +148,7 @@ export function areInflated(tables: SampleTables): boolean {
 	return (ctts.length >= 16 && Math.max(sum(stts), sum(ctts)) > count) || largest > Math.max(count, 1);
 }
 
-/** Section 8.7.5. */
+/** Offsets of the chunks (section 8.7.5). */
 function chunkPlaces({stco, co64}: SampleTables): {count: number; at(chunk: number): number} | undefined {
 	if (co64.length >= 8) {
 		return {count: entriesIn(co64, 8), at: chunk => Number(co64.readBigUInt64BE(8 + 8 * chunk))};
@@ -158,7 +159,7 @@ function chunkPlaces({stco, co64}: SampleTables): {count: number; at(chunk: numb
 		: {count: entriesIn(stco, 4), at: chunk => stco.readUInt32BE(8 + 4 * chunk)};
 }
 
-/** Section 8.7.3. `constant`: the size of all samples; 0 if each has its own. */
+/** Sizes of the samples (section 8.7.3). `constant`: the size of all samples; 0 if each has its own. */
 function sampleSizes({
 	stsz,
 	stz2,
@@ -183,7 +184,7 @@ function sampleSizes({
 	return {count, constant, at: constant > 0 ? () => constant : readers[bits]!};
 }
 
-/** Section 8.7.4. The number of samples in each chunk, of `left` in all. */
+/** Number of samples in each chunk (section 8.7.4), `left` in all. */
 function samplesOfChunks(stsc: Buffer, count: number, left: number): Uint32Array {
 	const samples = new Uint32Array(count);
 	for (let chunk = 0, entry = 0; chunk < count && left > 0; chunk++) {
@@ -198,13 +199,13 @@ function samplesOfChunks(stsc: Buffer, count: number, left: number): Uint32Array
 	return samples;
 }
 
-/** Section 8.6.1.3. */
+/** Presentation times (section 8.6.1.3). */
 function shownAt(times: Float64Array, ctts: Buffer): Float64Array {
 	const offsets = runsOf(ctts);
 	return times.map(time => time + (offsets() | 0));
 }
 
-/** The next value of a table of run lengths with each call; 0 after the last one. */
+/** Returns a function that yields the values of a table of run lengths, one per call; 0 after the last one. */
 function runsOf(table: Buffer): () => number {
 	const end = 8 + 8 * entriesIn(table, 8);
 	let [at, left, value] = [8, 0, 0];
@@ -221,7 +222,7 @@ function runsOf(table: Buffer): () => number {
 	};
 }
 
-/** Section 8.6.2. Players start with the first sample, whether it is listed or not. */
+/** Key samples (section 8.6.2). Players start with the first sample, listed or not. */
 function keysOf(stss: Buffer, count: number): Uint32Array {
 	const keys = new Uint32Array(1 + entriesIn(stss, 4));
 	for (let at = 1; at < keys.length; at++) {
@@ -231,7 +232,7 @@ function keysOf(stss: Buffer, count: number): Uint32Array {
 	return keys.filter((key, at) => key < count && (at === 0 || key > keys[at - 1]!));
 }
 
-/** Those that the table states, if it holds them. */
+/** Number of entries as stated, at most the number that the table has room for. */
 function entriesIn(table: Buffer, bytes: number): number {
 	return Math.min(table.readUInt32BE(4), Math.floor((table.length - 8) / bytes));
 }

@@ -7,7 +7,7 @@ export type Cue = {
 	readonly ms: number;
 	/** Milliseconds; 0 if not stated. */
 	readonly durationMs: number;
-	/** Of the cluster in the file. */
+	/** Offset of the cluster in the file. */
 	readonly start: number;
 };
 
@@ -138,7 +138,7 @@ function numberOf(value: Buffer | undefined): number {
 }
 
 /**
- * Milliseconds of subtitles that mpv reads before it plays, with cues that tell durations, and with others
+ * Milliseconds before the start for which mpv reads subtitles: with durations in the cues, and without
  * (`--demuxer-mkv-subtitle-preroll-secs-index` and `--demuxer-mkv-subtitle-preroll-secs`).
  */
 const prerollMs = {timed: 10_000, untimed: 1000};
@@ -146,8 +146,8 @@ const prerollMs = {timed: 10_000, untimed: 1000};
 const slackMs = 500;
 
 /**
- * What a player reads first when it starts at one of the times: from the cluster of the earliest subtitle that is still
- * shown, or from an earlier cluster where the cues tell no durations. `offsets`: the clusters of the times.
+ * The bytes that a player reads first to start at one of the times: from the cluster of the earliest subtitle still
+ * shown, or from an earlier cluster if the cues state no durations. `offsets`: the clusters of the times.
  */
 export function clusterAsides(
 	cues: readonly Cue[],

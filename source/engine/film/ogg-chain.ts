@@ -1,4 +1,4 @@
-// Whether an Ogg file is several files in a row (RFC 3533 section 4): its last page does not tell the length of all. Pure.
+// Detects a chain of Ogg files in one (RFC 3533 section 4): its last page does not state the length of all. Pure.
 
 /** Bytes of a page header before its serial number. */
 const beforeSerial = 14;

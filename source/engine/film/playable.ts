@@ -1,4 +1,4 @@
-// Which minutes of a film can be watched with the bytes that are present, and whether it will stall. Pure.
+// The minutes of a film that play with the present bytes, and a forecast of stalls. Pure.
 import type {PresentSet, Range} from '../store/range-set.ts';
 import {leastReadOver, type FilmMap} from './film-map.ts';
 
@@ -6,25 +6,27 @@ import {leastReadOver, type FilmMap} from './film-map.ts';
 export type Stretch = readonly [fromMs: number, toMs: number];
 
 /**
- * A stretch inside the film ends this early: the sound of a moment may lie behind the next key frame, players read a second
- * ahead of it in the picture, and the times of points are known to a quarter of a second.
+ * Milliseconds cut off the end of a stretch inside the film: its sound may lie behind the next key frame, players read
+ * the picture a second ahead, and the times of points are accurate to a quarter of a second.
  */
 export const marginMs = 1500;
 
 /**
- * A stretch inside the film starts this late: a player that seeks by its sound goes back to the packet before, and then to
- * the key frame before that.
+ * Milliseconds cut off the start of a stretch inside the film: a player that seeks by its sound goes back to the packet
+ * before, and then to the key frame before that packet.
  */
 const leadMs = 250;
 
-/** Milliseconds: no player shows its first picture at once. A rate that holds the start up no longer is sufficient. */
+/**
+ * Milliseconds until a player shows its first picture. A rate that delays the start no longer than this is sufficient.
+ */
 export const startMs = 5000;
 
-/** What a player reads of a film. */
+/** The ranges that a player reads of a film. */
 export type Reads = {
-	/** For each time but the last: before those of the film itself, when it starts there. */
+	/** For each time but the last: the ranges to read before those of the film itself, if playback starts there. */
 	readonly starts: ReadonlyArray<readonly Range[]>;
-	/** For each time but the last: until the next one. */
+	/** For each time but the last: the ranges up to the next time. */
 	readonly steps: ReadonlyArray<readonly Range[]>;
 };
 
@@ -50,7 +52,10 @@ function computedReads(map: FilmMap): Reads {
 	};
 }
 
-/** From the index and the subtitles to the bytes at `offset`, where a player reads on and does not seek. */
+/**
+ * The ranges from the index and the leading subtitles to `offset`, with the gaps over which a player reads on instead
+ * of seeking.
+ */
 function approach({index, readOver}: FilmMap, offset: number, leads: readonly Range[]): Range[] {
 	const first = Math.min(offset, ...leads.map(({start}) => start));
 	const before = index.filter(({start}) => start <= first);
@@ -59,19 +64,19 @@ function approach({index, readOver}: FilmMap, offset: number, leads: readonly Ra
 }
 
 /**
- * Bytes that the socket of a player holds after it has read `bytes` in a row: systems enlarge it up to a limit (6 MiB by
- * default in Linux), and players read on over a gap of so many.
+ * Bytes that a player's socket holds after `bytes` in sequence. Systems enlarge it up to a limit (6 MiB by default in
+ * Linux), and players read on over a gap of this size.
  */
 function socketBytes(bytes: number): number {
 	return bytes <= leastReadOver ? leastReadOver : Math.min(6 * 1024 * 1024, 2 * bytes);
 }
 
-/** From when on a player that starts needs no byte before those of the point. */
+/** Milliseconds from which a start needs no byte before those of the point. */
 export function startAt({times}: FilmMap, point: number): number {
 	return point === 0 ? 0 : times[point]! + leadMs;
 }
 
-/** The bytes of all tracks from a point to the next, with `asides`, and those over which a player reads on. */
+/** The bytes of all tracks from a point to the next, with `asides` and the gaps over which a player reads on. */
 export function bytesBetween(
 	lists: ReadonlyArray<readonly number[]>,
 	point: number,
@@ -81,7 +86,7 @@ export function bytesBetween(
 	return joined([...lists.map(list => ({start: list[point]!, end: list[point + 1]!})), ...asides], readOver);
 }
 
-/** Sorted, and with the gaps of up to `readOver` bytes. */
+/** Sorted, and merged across gaps of up to `readOver` bytes. */
 function joined(ranges: readonly Range[], readOver: number): Range[] {
 	const result: Range[] = [];
 	for (const {start, end} of ranges.toSorted((a, b) => a.start - b.start)) {
@@ -127,7 +132,7 @@ export function playable(map: FilmMap, present: PresentSet): Stretch[] {
 	return stretches;
 }
 
-/** How far the film can be watched from `fromMs` on; null if it cannot be started there. */
+/** End of the stretch that plays from `fromMs`, in milliseconds; null if playback cannot start there. */
 export function watchTo(stretches: readonly Stretch[], fromMs: number): number | null {
 	return stretches.find(([from, to]) => from <= fromMs && fromMs < to)?.[1] ?? null;
 }
@@ -205,7 +210,7 @@ function crossing(
 		: Math.round(fromMs + ((toMs - fromMs) * before) / (before - after));
 }
 
-/** The offsets of the tracks, each list once: tracks of one place share theirs. */
+/** The distinct lists of offsets: tracks that share their places share one. */
 function distinctOffsets({tracks}: FilmMap): Array<readonly number[]> {
 	const lists: Array<readonly number[]> = [];
 	for (const {offsets} of tracks) {

@@ -1,7 +1,7 @@
-// From the bytes of a film to its times and back. Pure.
+// Converts between bytes and times of a film. Pure.
 import {mainOffsets, type FilmMap} from './film-map.ts';
 
-/** The byte that is shown at a time. */
+/** The byte shown at a time. */
 export function byteAt(map: FilmMap, ms: number): number {
 	return Math.floor(interpolated(map.times, mainOffsets(map), ms));
 }
@@ -11,7 +11,7 @@ export function timeAt(map: FilmMap, offset: number): number {
 	return Math.floor(interpolated(mainOffsets(map), map.times, offset));
 }
 
-/** Bytes from `offset` to those that are shown `ms` milliseconds later. */
+/** Bytes from `offset` to the byte shown `ms` milliseconds later. */
 export function bytesAhead(map: FilmMap, offset: number, ms: number): number {
 	const until = timeAt(map, offset) + ms;
 	const point = map.times.findIndex(time => time >= until);
@@ -19,7 +19,7 @@ export function bytesAhead(map: FilmMap, offset: number, ms: number): number {
 	return Math.max(0, end - offset);
 }
 
-/** `from` ascends. Values outside of it lead to the ends of `to`. */
+/** `from` ascends. Values outside of it map to the ends of `to`. */
 function interpolated(from: readonly number[], to: readonly number[], at: number): number {
 	const next = from.findIndex(value => value > at);
 	if (next === -1) {

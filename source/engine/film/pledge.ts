@@ -1,4 +1,4 @@
-// Pledges: stretches of a download that shall be on disk. Their requests, their merging and their bytes. Pure.
+// Pledges: stretches of a download to keep on disk. Reads requests, merges pledges, and resolves them into bytes. Pure.
 import {DownStreamError, type SafeRequest} from '../../downstream.ts';
 import {formatTime} from '../../text/film-words.ts';
 import {RangeSet, type Range} from '../store/range-set.ts';
@@ -6,7 +6,7 @@ import type {StoredPledge} from '../store/record.ts';
 import type {FilmMap} from './film-map.ts';
 import {marginMs, readsOf, startAt} from './playable.ts';
 
-/** What a pledge is resolved with. */
+/** The facts that turn a pledge into bytes. */
 export type PledgeFacts = {
 	/** Bytes; Infinity while unknown. */
 	readonly size: number;
@@ -18,18 +18,19 @@ export type PledgeFacts = {
 /** The next byte of the newest player, and its time in the film. */
 export type PlayerPlace = {readonly offset: number; readonly ms: number | undefined};
 
-/** The bytes of a pledge, in the order to fetch them; or the reason why there are none, null while they are unknown. */
+/** The bytes of a pledge in the order of fetching; or the reason why there are none, null while they are unknown. */
 export type Resolved = {readonly ranges: readonly Range[]} | {readonly reason: string | null};
 
 /** Of one download. */
 export const maxPledges = 64;
 
-/** The part of a stretch to have more at each end where the times of the map are estimates. */
+/** Part of a stretch to add at each end if the times of the map are estimates. */
 const estimateSlack = 0.1;
 
-const onlyLong = (durationMs: number) => `It is only ${formatTime(durationMs)} long`;
-const onlyBytes = (size: number) => `It has only ${size} bytes`;
-const noMinutes = 'It is no film or sound with a readable index, so it has no minutes: name bytes instead';
+const onlyLong = (durationMs: number) => `The film is only ${formatTime(durationMs)} long`;
+const onlyBytes = (size: number) => `The file has only ${size} bytes`;
+const noMinutes =
+	'The file has no readable index of a film or sound, so it has no minutes; name bytes instead';
 
 /**
  * The pledge of a request, without its number. `now`: milliseconds since the epoch. Throws `bad-request`, or `incomplete`
@@ -76,7 +77,7 @@ function placeOf(player: PlayerPlace | undefined, {isMapAwaited}: PledgeFacts): 
 	if (player && player.ms === undefined && isMapAwaited) {
 		throw new DownStreamError(
 			'incomplete',
-			'The index of the film is not read yet, so the place of the player is unknown: ask again in a moment',
+			'The position of the player is unknown until the index of the film is read; try again in a moment',
 		);
 	}
 
@@ -90,9 +91,9 @@ function refuseBeyond(begin: number, end: number, words: (end: number) => string
 }
 
 /**
- * The pledges with another one, and the number of the one that includes it. Overlapping ones for the same time become
- * one; one that another includes, and that is not due earlier, is left out. Others stay whole, so that lifting one leaves
- * all of the other. Throws `bad-request` for too many.
+ * Adds a pledge, and returns the pledges with the number of the one that includes it. Overlapping pledges with the same
+ * deadline merge. A pledge inside another is dropped unless it is due earlier. Others stay separate, so that lifting
+ * one leaves the other whole. Throws `bad-request` for too many.
  */
 export function withPledge(
 	pledges: readonly StoredPledge[],
@@ -121,7 +122,10 @@ export function withPledge(
 	}
 
 	if (others.length >= maxPledges) {
-		throw new DownStreamError('bad-request', `It has ${maxPledges} pledges already; lift some of them first`);
+		throw new DownStreamError(
+			'bad-request',
+			`The download has ${maxPledges} pledges already; lift some first`,
+		);
 	}
 
 	return {pledges: [...others, joined].toSorted((a, b) => a.n - b.n), n: joined.n};
@@ -132,7 +136,7 @@ function overlaps(a: StoredPledge, b: StoredPledge): boolean {
 	return a.unit === b.unit && a.from <= (b.to ?? Infinity) && b.from <= (a.to ?? Infinity);
 }
 
-/** `outer` has all that `inner` has, and no later. */
+/** `outer` includes `inner`, and is due no later. */
 function includes(outer: StoredPledge, inner: StoredPledge): boolean {
 	return (
 		outer.from <= inner.from &&

@@ -43,24 +43,27 @@ import {isChained} from './ogg-chain.ts';
 import {bytesBetween} from './playable.ts';
 import {programClock} from './program-clock.ts';
 
-/** Bytes and reads of one reading. */
+/** Maximum bytes and reads for one map. */
 const limits = {bytes: 64 * 1024 * 1024, reads: 64};
-/** What a parser may take of the bytes read: it loops if it takes them again and again. */
+/**
+ * Maximum reads of the parser, and bytes as a multiple of those read from the file: beyond, it repeats itself
+ * endlessly.
+ */
 const taken = {reads: 16_384, times: 4, least: 1024 * 1024};
-/** What players read at the start of a file before they seek in it. */
+/** Bytes that players read at the start of a file before they seek. */
 const openingBytes = 256 * 1024;
-/** The bytes of one request, for the many small reads of a parser. */
+/** Bytes of one request: it covers many small reads of the parser. */
 const chunkBytes = 64 * 1024;
-/** The end of a file tells how long an index before it is: both in one request. */
+/** The last bytes of a file may state the length of the index before them: one request brings both. */
 const lastWord = {bytes: 4, request: 256 * 1024};
 const maxPoints = 512;
 const maxTracks = 8;
-/** Milliseconds: how exactly the time of a point is found where the index does not give it. */
+/** Precision, in milliseconds, of the time of a point that the index does not state. */
 const precisionMs = 250;
 /** Milliseconds by which the bytes of further tracks begin earlier: decoders need the sound before a key frame. */
 const preRollMs = 250;
 
-/** A read past the index: its place is that of a packet. */
+/** Thrown for a read past the index. Its range is the place of a packet. */
 class Refused extends Error {
 	readonly start: number;
 	readonly end: number;
@@ -72,7 +75,7 @@ class Refused extends Error {
 	}
 }
 
-/** Serves the parser until `refuse` is called; from then on it only serves what has been read before. */
+/** Serves the parser until `refuse` is called; from then on, only bytes that were read before. */
 class IndexSource extends CustomSource {
 	readonly #size: number;
 	readonly #read: ReadBytes;
@@ -80,10 +83,10 @@ class IndexSource extends CustomSource {
 	readonly index = new RangeSet();
 	#bytes = 0;
 	#reads = 0;
-	/** By the parser. */
+	/** Reads of the parser. */
 	readonly #taken = {bytes: 0, reads: 0};
 	#refuses = false;
-	/** Reads wait for each other: a later one may need the same chunk. */
+	/** Serializes reads: a later one may need the same chunk. */
 	#turn: Promise<unknown> = Promise.resolve();
 
 	constructor(size: number, read: ReadBytes) {
@@ -96,7 +99,7 @@ class IndexSource extends CustomSource {
 		this.#refuses = true;
 	}
 
-	/** Replaces that of `Source`, whose reads are merged: a merged read does not tell the place of a packet. */
+	/** Overrides `Source`, which merges reads: a merged read does not reveal the place of a packet. */
 	_getFileSize(): number {
 		return this.#size;
 	}
@@ -132,11 +135,11 @@ class IndexSource extends CustomSource {
 			this.#taken.reads > taken.reads ||
 			this.#taken.bytes > Math.max(taken.least, taken.times * this.#bytes)
 		) {
-			throw new NoFilm('damaged', 'its parser finds no end');
+			throw new NoFilm('damaged', 'its parser does not end');
 		}
 	}
 
-	/** The bytes of a range, which becomes no part of the index. */
+	/** Reads a range without adding it to the index. */
 	readonly at: ReadAt = (start, end) => {
 		const turn = this.#turn.then(() => this.#chunkAt(start, end));
 		this.#turn = turn.catch(() => undefined);
@@ -147,11 +150,11 @@ class IndexSource extends CustomSource {
 		let chunk = this.#chunks.find(each => each.start <= start && end <= each.start + each.bytes.length);
 		if (!chunk) {
 			if (++this.#reads > limits.reads) {
-				throw new NoFilm('scattered', 'it lies in too many places');
+				throw new NoFilm('scattered', 'its index lies in too many places');
 			}
 
 			if (this.#bytes + (end - start) > limits.bytes) {
-				throw new NoFilm('too-large', 'it is too large');
+				throw new NoFilm('too-large', 'its index is too large');
 			}
 
 			const isLastWord = end === this.#size && end - start <= lastWord.bytes;
@@ -215,7 +218,7 @@ export async function readFilm(size: number, read: ReadBytes): Promise<FilmMap> 
 	}
 }
 
-/** An ISO file that lists all samples. Its tables are read here: parsers expand them into objects. */
+/** An ISO file that lists all samples. Its tables are expanded here: the parser would make an object of each sample. */
 async function readSamples(media: Media, iso: IsoIndex): Promise<FilmMap> {
 	const {source, size, tracks, main} = media;
 	const listed = tracks.map(({id}) => iso.tracks.find(track => track.id === id));
@@ -228,7 +231,7 @@ async function readSamples(media: Media, iso: IsoIndex): Promise<FilmMap> {
 	const readOver = leastReadOver + readOverBytes(iso.tracks);
 	const points = pointsAt(keys, lists, durationMs, size, readOver);
 	if (!points || keys.length === 0) {
-		throw new NoFilm('damaged', 'it names no place of a packet');
+		throw new NoFilm('damaged', 'its index names no packet');
 	}
 
 	const {times, offsets, areRead} = points;
@@ -240,7 +243,7 @@ async function readSamples(media: Media, iso: IsoIndex): Promise<FilmMap> {
 	return mapOf(media, {durationMs, exact, times, index: [...index], asides: asides ?? [], readOver}, offsets);
 }
 
-/** Milliseconds, as stated, else up to the last sample. */
+/** Duration in milliseconds: as stated, else up to the last sample. */
 function samplesDuration(listed: ReadonlyArray<IsoTrack | undefined>, main: IsoSamples | undefined): number {
 	const ends = listed.flatMap(track =>
 		track && track.lengthMs > 0 ? [(track.samples?.shown[0] ?? 0) + track.lengthMs] : [],
@@ -264,7 +267,7 @@ function sampleKeys(samples: IsoSamples, durationMs: number, size: number): Key[
 	return keys;
 }
 
-/** Where the samples begin that decoders need for the keys. Throws `past-end`. */
+/** Offsets of the samples that decoders need for the keys. Throws `past-end`. */
 function samplesBefore(samples: IsoSamples | undefined, keys: readonly Key[], size: number): number[] {
 	return keys.map(({ms, start}) => {
 		const sample = samples ? lastAtMost(samples.times, Math.max(0, ms - preRollMs)) : -1;
@@ -282,7 +285,7 @@ function startWithin(samples: IsoSamples, sample: number, size: number): number 
 }
 
 /**
- * Whether edits leave out media: players seek back too far where the first edit of a track cuts off a start, by twice that
+ * True if edits omit media. Where the first edit of a track cuts off a start, players seek back too far, by twice its
  * length (ISO/IEC 14496-12 section 8.6.6).
  */
 function isEdited(listed: ReadonlyArray<IsoTrack | undefined>, all: readonly IsoTrack[]): boolean {
@@ -291,8 +294,8 @@ function isEdited(listed: ReadonlyArray<IsoTrack | undefined>, all: readonly Iso
 }
 
 /**
- * An ISO file of fragments. Without a list of all of them in front, players walk from one to the next: no stretch in the
- * middle can be found alone.
+ * A fragmented ISO file. Without a leading list of all fragments, players walk from one to the next: a stretch in the
+ * middle cannot be found alone.
  */
 async function readFragments(media: Media, {tracks}: IsoIndex): Promise<FilmMap> {
 	const {source, size} = media;
@@ -310,7 +313,7 @@ async function readFragments(media: Media, {tracks}: IsoIndex): Promise<FilmMap>
 		return estimate(media, checkedMs(stated ?? Number.NaN), index.slice(0, 1));
 	}
 
-	// The last fragment tells the duration, but is no part of the index.
+	// The last fragment states the duration, but is no part of the index.
 	const durationMs = await durationOf(media);
 	source.refuse();
 	const points = await pointsOf(media, durationMs);
@@ -330,7 +333,7 @@ async function readFragments(media: Media, {tracks}: IsoIndex): Promise<FilmMap>
 function segmentMap(media: Media, {times, offsets, trackId, index}: Segments, exact: boolean): FilmMap {
 	const {size, tracks} = media;
 	const durationMs = checkedMs(times.at(-1)! / 1000);
-	// ffmpeg knows the first segment alone when it sets its buffer.
+	// ffmpeg knows only the first segment when it sizes its buffer.
 	const readOver = leastReadOver + 3 * (offsets[1]! - offsets[0]!);
 	const map = {durationMs, exact, times, index: joined(index, size), asides: [], readOver};
 	const lists = tracks.map(({id}) => (id === trackId ? offsets : oneEarlier(offsets)));
@@ -362,7 +365,7 @@ async function readClusters(media: Media): Promise<FilmMap> {
 	return mapOf(media, {durationMs, exact: true, times, index, asides, readOver: leastReadOver}, offsets);
 }
 
-/** Other formats: only WAVE tells the places of packets. */
+/** Other formats. Only WAVE reveals the places of packets. */
 async function readSound(media: Media): Promise<FilmMap> {
 	const {source, size, format} = media;
 	const durationMs = await durationOf(media);
@@ -385,7 +388,7 @@ function mapOf(
 	return {...map, tracks: described.map((track, at) => ({...track, offsets: offsets[at]!}))};
 }
 
-/** At a constant rate. */
+/** A map of constant rate. */
 async function estimate(
 	{source, main, described, size}: Media,
 	durationMs: number,
@@ -417,7 +420,7 @@ async function describe(track: InputTrack): Promise<Omit<FilmTrack, 'offsets'>> 
 	};
 }
 
-/** Milliseconds. Rejects with `no-duration`. */
+/** Resolves with the duration in milliseconds. Rejects with `no-duration`. */
 async function durationOf(media: Media): Promise<number> {
 	const {input, format, main, source, size} = media;
 	const stated = await input.getDurationFromMetadata();
@@ -453,7 +456,7 @@ async function isChain(source: IndexSource, size: number): Promise<boolean> {
 	return isChained(await source.at(0, part), await source.at(size - part, size));
 }
 
-/** Of sound without an index, by the first packets. */
+/** Estimates the duration of sound without an index, in seconds, by its first packets. */
 async function durationByRate(track: InputTrack, size: number): Promise<number> {
 	const sink = new EncodedPacketSink(track);
 	let packet = await sink.getFirstPacket();
@@ -471,14 +474,14 @@ async function durationByRate(track: InputTrack, size: number): Promise<number> 
 type Points = {
 	readonly times: number[];
 	readonly offsets: number[][];
-	/** The ranges between points are those that players read. */
+	/** Players read exactly the ranges between points. */
 	readonly areRead: boolean;
 };
 
-/** Undefined if the index does not tell the places of packets. */
+/** Resolves with undefined if the index does not reveal the places of packets. */
 async function pointsOf({tracks, main, size}: Media, durationMs: number): Promise<Points | undefined> {
 	const keys = await keyTimes(main, durationMs);
-	// Where one place holds the packets of all tracks, that of the main track is the one to start at.
+	// If one place holds the packets of all tracks, playback starts at that of the main track.
 	const isShared = !keys?.[0]?.isPacket;
 	if (!keys || (keys.length < 2 && isShared)) {
 		return undefined;
@@ -496,7 +499,7 @@ function placesOf(keys: readonly Key[]): number[] {
 	return keys.map(({start}) => start);
 }
 
-/** `lists`: for each track, its places for the keys. Undefined if they do not ascend. */
+/** `lists`: the offsets of each track for the keys. Undefined if they do not ascend. */
 function pointsAt(
 	keys: readonly Key[],
 	lists: ReadonlyArray<readonly number[]>,
@@ -509,15 +512,15 @@ function pointsAt(
 		return undefined;
 	}
 
-	// Players seek back to the last packet before a pause, which is in no range.
+	// Players seek back to the last packet before a pause, which lies in no range.
 	const isPaused = offsets.some(places => places.some((place, at) => at > 0 && place === places[at - 1]));
-	// The wider apart the tracks lie, the longer are the gaps over which players read on.
+	// The farther apart the tracks are, the longer the gaps over which players read on.
 	const areInterleaved = keys.every((_, point) => bytesBetween(offsets, point, readOver).length === 1);
 	const times = [0, ...keys.slice(1).map(({ms}) => ms), durationMs];
 	return {times, offsets, areRead: areInterleaved && !isPaused};
 }
 
-/** Where the packets lie that decoders need for the keys. */
+/** Offsets of the packets that decoders need for the keys. */
 async function placesBefore(track: InputTrack, keys: readonly Key[]): Promise<number[]> {
 	const sink = new EncodedPacketSink(track);
 	const places: number[] = [];
@@ -563,7 +566,7 @@ async function keyTimes(track: InputTrack, durationMs: number): Promise<Key[] | 
 	return keys;
 }
 
-/** Milliseconds of the key frame at or before `ms`, rounded up; undefined if only its bytes tell. */
+/** Milliseconds of the key frame at or before `ms`, rounded up; undefined if only its packet states them. */
 async function timeOf(sink: EncodedPacketSink, ms: number): Promise<number | undefined> {
 	try {
 		const packet = await sink.getKeyPacket(ms / 1000, {metadataOnly: true});
@@ -598,7 +601,7 @@ async function firstTimeOf(
 	return after;
 }
 
-/** Rejects with `past-end` where the index names a packet that the file does not have. */
+/** Rejects with `past-end` if the index names a packet beyond the end of the file. */
 async function inFile(
 	find: (options?: PacketRetrievalOptions) => Promise<EncodedPacket | null>,
 ): Promise<EncodedPacket | null> {
@@ -610,7 +613,7 @@ async function inFile(
 	return packet;
 }
 
-/** Where the packet lies that `find` wants to read; undefined if there is none. */
+/** Place of the packet that `find` tries to read; undefined if there is none. */
 async function placeOf(find: () => Promise<EncodedPacket | null>): Promise<Refused | undefined> {
 	try {
 		await find();
@@ -625,8 +628,8 @@ async function placeOf(find: () => Promise<EncodedPacket | null>): Promise<Refus
 }
 
 /**
- * The index as players read it: with the start of the file and the small gaps that a parser skips, and with all bytes
- * after the part of it that lies at the end of the file.
+ * The index as players read it: with the start of the file, the small gaps that a parser skips, and all bytes after a
+ * part in the second half of the file.
  */
 function joined(index: readonly Range[], size: number): Range[] {
 	const ranges = new RangeSet([{start: 0, end: Math.min(size, openingBytes)}]);

@@ -1,6 +1,6 @@
-// Which files begin as a film or sound does: only those are given to the parser. Pure.
+// Recognizes films and audio by their first bytes: the parser gets no other file. Pure.
 
-/** Bytes that `looksLikeFilm` looks at. */
+/** Bytes that `looksLikeFilm` needs. */
 export const signatureBytes = 512;
 
 export function looksLikeFilm(head: Uint8Array): boolean {

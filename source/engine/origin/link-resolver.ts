@@ -43,14 +43,14 @@ export async function resolveLink(
 
 		throw new DownStreamError(
 			'origin-unreachable',
-			`${name} gave no link for ${maskUrl(item)}${reasonIn(stderr)}`,
+			`${name} returned no link for ${maskUrl(item)}${reasonIn(stderr)}`,
 			{cause: error},
 		);
 	}
 
 	const link = parseLink(output);
 	if (typeof link === 'string') {
-		throw new DownStreamError('origin-misbehaved', `${name} gave no link for ${maskUrl(item)}: ${link}`);
+		throw new DownStreamError('origin-misbehaved', `${name} returned no link for ${maskUrl(item)}: ${link}`);
 	}
 
 	return link;

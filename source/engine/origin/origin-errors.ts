@@ -33,7 +33,7 @@ export function refusal(url: URL, response: HttpResponse, given: readonly string
 	return new DownStreamError(
 		'origin-refused',
 		reasons[status] ??
-			`${host} ${isRedirect ? 'redirects without a Location, with' : 'answers with'} status ${status}`,
+			`${host} ${isRedirect ? 'redirects without a Location, with' : 'responds with'} status ${status}`,
 		{
 			status,
 		},

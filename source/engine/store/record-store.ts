@@ -100,7 +100,7 @@ export class RecordStore {
 				}
 			} catch (error) {
 				const reason = error instanceof InvalidRecord ? error.message : (errorCode(error) ?? String(error));
-				problems.push(`The download in ${folder} is left as it is: ${reason}`);
+				problems.push(`The download in ${folder} is left unchanged: ${reason}`);
 			}
 		}
 

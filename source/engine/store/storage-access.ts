@@ -66,7 +66,7 @@ export class StorageAccess implements Writable {
 		const {message} = this.#refusal ?? {};
 		return message === undefined
 			? undefined
-			: `${message}${this.#isLost ? '; quit this instance.' : '. What is here is served; nothing can be added.'}`;
+			: `${message}${this.#isLost ? '; quit this instance.' : '. Stored data can be played; nothing can be downloaded.'}`;
 	}
 
 	set events(events: AccessEvents) {
@@ -151,7 +151,7 @@ export class StorageAccess implements Writable {
 			isFull(error) ? 'disk-full' : 'disk-failed',
 			code === 'ENOENT'
 				? wasRemoved(this.#storageDir)
-				: `The storage folder ${this.#storageDir} takes no writes (${code ?? String(error)})`,
+				: `The storage folder ${this.#storageDir} is not writable (${code ?? String(error)})`,
 			{cause: error},
 		);
 	}
