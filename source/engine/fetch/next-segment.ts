@@ -78,7 +78,7 @@ const smallestPart = 256 * 1024;
 
 /** The connections of a player bring so many times the bytes that it reads, unless it has as many seconds ready. */
 const paceMargin = 1.5;
-const soonSeconds = 10;
+export const soonSeconds = 10;
 /** A slow connection may take this part of the time until a player reads the bytes. */
 const aheadPart = 0.25;
 

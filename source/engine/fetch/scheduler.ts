@@ -70,15 +70,19 @@ export class Scheduler {
 		return this.#context.maxConnections;
 	}
 
-	/** The origin is asked for ranges that no player waits for. */
+	get acceptsRanges(): boolean {
+		return this.#context.acceptsRanges;
+	}
+
+	/** The origin is asked for bytes that no player waits for. */
 	get fetchesInBackground(): boolean {
-		return this.#mayRequest && this.#context.runsInBackground && this.#context.acceptsRanges;
+		return this.#mayRequest && this.#context.runsInBackground;
 	}
 
 	/** The same for pledges. */
 	get fetchesPledges(): boolean {
-		const {places, target, acceptsRanges} = this.#context;
-		return this.#mayRequest && places.pledges && target.pledges.isPending && acceptsRanges;
+		const {places, target} = this.#context;
+		return this.#mayRequest && places.pledges && target.pledges.isPending;
 	}
 
 	/** As `VersionGuard.readableEnd`. */
