@@ -63,6 +63,9 @@ test('playable minutes are shown in full, and in a narrow column', () => {
 		[of(stalling), 'stalls in 4m · wait 3m20s', '→1:02:10'],
 		[of({...stalling, stallAt: stalling.position}), 'wait 3m20s', '→1:02:10'],
 		[of(stalling, {status: 'paused'}), 'to 1:02:10 of 1:35:02', '→1:02:10'],
+		[of(stalling, {status: 'waiting'}), 'to 1:02:10 of 1:35:02', '→1:02:10'],
+		// Nothing arrives, or only what players request.
+		[of({...stalling, forecastRate: 0, waitMs: null}), 'to 1:02:10 of 1:35:02', '→1:02:10'],
 		[of({watchTo: null, playable: []}), 'none of 1:35:02 yet', 'none'],
 		[of({watchTo: null, position: 70 * minute}), '1:20:00–1:35:02 of 1:35:02', '1:20:00→'],
 		[of({watchTo: null, position: 70 * minute, playable: [[0, 62 * minute]]}), 'none from 1:10:00', 'none'],
