@@ -56,6 +56,8 @@ test('nothing is taken from a player with some seconds ready, or without a playe
 	assert.deepEqual(taken(0, [], [[500, 600]]), []);
 	// The reader is ahead of the picture, and the other one behind.
 	assert.deepEqual(taken(450, [100, 500]), [[100, 200]]);
+	// The place of the picture is interpolated.
+	assert.deepEqual(taken(504, [500, 900]), [[900, 1000]]);
 });
 
 test('the rate is what others leave, at most the limit', () => {

@@ -12,6 +12,8 @@ import type {Pledges} from './pledges.ts';
 const averageMs = 20_000;
 /** Milliseconds between two looks at the demands. */
 const lookMs = 250;
+/** Seconds of the film by which the interpolated place of a picture may exceed the bytes that were read for it. */
+const slackSeconds = 5;
 
 type Parts = {
 	readonly scheduler: Scheduler;
@@ -98,7 +100,9 @@ export function takenRanges(
 	{present, size}: {readonly present: PresentSet; readonly size: number},
 ): Range[] {
 	// A player reads ahead of its picture.
-	const [own] = wanted.filter(demand => demand.offset >= offset).toSorted((a, b) => a.offset - b.offset);
+	const [own] = wanted
+		.filter(({offset: next, pace}) => next >= offset - pace * slackSeconds)
+		.toSorted((a, b) => a.offset - b.offset);
 	if (!own) {
 		return [];
 	}
@@ -110,7 +114,7 @@ export function takenRanges(
 	}
 
 	const elsewhere = pledged
-		.map(({start, end}) => ({start, end: Math.min(end, size)}))
+		.map(({start, end}) => ({start, end: Math.max(start, Math.min(end, size))}))
 		.filter(({start, end}) => end <= window.start || window.end <= start);
 	const others = wanted.filter(demand => demand !== own).map(demand => windowOf(demand, size));
 	const taken = new RangeSet([...others, ...elsewhere]);
