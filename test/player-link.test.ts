@@ -179,7 +179,7 @@ test('keys of the dashboard seek and pause mpv', {skip}, async t => {
 	await terminal.shows(/Player +mpv .* of 1:40 .*\n[\s\S]*g go to/);
 	terminal.press('up');
 	await terminal.shows(/Player +mpv .* 1:[0-3]\d of 1:40/);
-	terminal.press('P');
+	terminal.press(' ');
 	await terminal.shows(/Player +mpv .* of 1:40 · paused/);
 	terminal.press('g');
 	await terminal.shows('Go to: sound.wav');
