@@ -18,7 +18,7 @@ const reads = (offset: number): Demand => ({
 	end: size,
 	blocked: true,
 	ahead: 100,
-	first: 30,
+	beforePledges: 30,
 	segmentSize: 10,
 	pace: 1,
 });
