@@ -15,7 +15,7 @@ import {dashboard} from './dashboard.ts';
 import {delivery} from './delivery.ts';
 import {download} from './download.ts';
 import {events} from './events.ts';
-import {films, frame} from './film.ts';
+import {films, forecast, frame} from './film.ts';
 import {keyLatency} from './keys.ts';
 import {MiB} from './measure.ts';
 import {positions} from './positions.ts';
@@ -39,6 +39,7 @@ const sections: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
 	cpu16,
 	daily,
 	film: films,
+	forecast,
 	frame,
 	positions,
 	safe,
@@ -59,8 +60,10 @@ async function main(): Promise<void> {
 		allowPositionals: true,
 		options: {size: {type: 'string', default: '256'}, rounds: {type: 'string', default: '5'}},
 	});
-	// Excluded by default: a profile compares nothing, delivery has no figures, and a frame is a part of film.
-	const all = Object.keys(sections).filter(name => !['profile', 'delivery', 'frame'].includes(name));
+	// Excluded by default: a profile compares nothing, delivery has no figures, and forecast and frame are parts of film.
+	const all = Object.keys(sections).filter(
+		name => !['profile', 'delivery', 'forecast', 'frame'].includes(name),
+	);
 	const names = positionals.length > 0 ? positionals : all;
 	const size = Number(values.size) * MiB;
 	const rounds = Number(values.rounds);

@@ -42,6 +42,12 @@ export async function films(bench: Bench): Promise<void> {
 	await frames(bench);
 }
 
+/** The second part of `films` alone. */
+export async function forecast(bench: Bench): Promise<void> {
+	await makeLong(bench.root);
+	await forecasts(bench);
+}
+
 /** The last part of `films` alone. */
 export async function frame(bench: Bench): Promise<void> {
 	await makeLong(bench.root);

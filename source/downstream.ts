@@ -242,9 +242,14 @@ export type DownloadFilm = {
 	readonly position: number;
 	/** End of the stretch that can be watched from `position` on; null if playback cannot start there. */
 	readonly watchTo: number | null;
-	/** Where playback from `position` stalls at the current speed if it starts now; null if it plays through. */
+	/**
+	 * Bytes per second that playback from `position` gets, averaged over 20 s: without those that other players and pledges
+	 * take from it, and at most the speed limit. 0 while nothing is fetched beyond the requests of players.
+	 */
+	readonly forecastRate: number;
+	/** Where playback from `position` stalls at `forecastRate` if it starts now; null if it plays through. */
 	readonly stallAt: number | null;
-	/** Milliseconds until it would play through: 0 if it does now, null while nothing arrives. */
+	/** Milliseconds until it would play through: 0 if it does now, null at the rate 0. */
 	readonly waitMs: number | null;
 	/** Bytes per second at which it would play through after a wait of at most 5 s; 0 if nothing is missing. */
 	readonly neededRate: number;

@@ -164,6 +164,19 @@ test('starting over with the old bytes kept preserves every setting', async t =>
 	assert.deepEqual([again.existed, again.download.id], [true, over.id]);
 });
 
+test('a copy with gaps cannot take the name that the complete file will have', async t => {
+	const origin = await startOrigin(t, {size: 4 * MiB, etag, bytesPerSecond: MiB});
+	const {engine} = await startEngine(t, {maxActive: 0});
+	const folder = await temporaryFolder(t);
+	const {download} = await engine.add({url: origin.url, name: 'film.mkv'});
+	const target = path.join(folder, 'film.mkv');
+	await engine.export(download.id, {path: target, when: 'complete'});
+	await assert.rejects(
+		engine.export(download.id, {path: `${folder}/`, when: 'now', partial: true, keepBoth: true}),
+		withCode('bad-request', /^The complete file will be exported to .*film\.mkv; choose another name/),
+	);
+});
+
 test('damaged blocks become holes and are fetched again', async t => {
 	const {origin, engine, storageDir, close, download} = await startDownload(t, {size: 9 * MiB + 5, etag});
 	await until(engine, download.id, ({status}) => status === 'complete');

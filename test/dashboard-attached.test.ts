@@ -43,7 +43,7 @@ test('no download is shown as running between the end of one instance and the st
 	await screen.send('R');
 	await screen.shows('the other instance runs the downloads');
 	server.closeAllConnections();
-	await screen.shows('The other instance has quit; nothing is downloading. R continues the downloads here.');
+	await screen.shows('The other instance has quit. R continues its downloads.');
 	assert.match(screen.lines.at(-1)!, / q quit/);
 	assert.doesNotMatch(
 		screen.text,

@@ -15,6 +15,7 @@ const filmOfTenMinutes = {
 	playable: [],
 	position: 0,
 	watchTo: null,
+	forecastRate: 0,
 	stallAt: null,
 	waitMs: null,
 	neededRate: 0,

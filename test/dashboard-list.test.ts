@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import {DownStreamError} from '../source/downstream.ts';
 import {groups, keyTable, playerTable} from '../source/dashboard/keys.ts';
+import {formatClock} from '../source/text/format.ts';
 import {blankPledge} from './support/blank-download.ts';
 import {dashboardTest} from './support/dashboard-test.ts';
 import {download, everyState, films, idOf} from './support/memory-downstream.ts';
@@ -148,6 +149,7 @@ dashboardTest(
 		assert.match(screen.text, /▸ Keep them[^]*Esc keeps them/);
 		assert.match(screen.text, /500 MiB downloaded/);
 		await screen.answer('r', 'Removed 2 downloads; the data is kept. u undoes it');
+		assert.match(screen.text, /^▸ . film-3\.mkv/m);
 		await screen.press('u', '2 downloads are back');
 		assert.deepEqual(downstream.calls, [
 			['pause', idOf(1)],
@@ -337,6 +339,8 @@ dashboardTest(
 		await screen.shows('Exported to /films/film-0.mkv');
 		await screen.shows('Done: film-1.mkv');
 		await screen.shows('film-1.mkv: Not exported');
+		await screen.press('esc', {without: 'Messages'});
+		await screen.press(['j', 'enter'], /Last error .*already exists$/m);
 	},
 );
 
@@ -434,7 +438,8 @@ dashboardTest('repeated messages share one line', {downloads: films(1)}, async (
 		await screen.wait(500);
 	}
 
-	await screen.press('L', /film-0\.mkv: connection reset \(×3 since \d\d:\d\d:\d\d\)/);
+	const time = formatClock(1);
+	await screen.press('L', `${time} film-0.mkv: connection reset (×3 since ${time})`);
 	assert.equal(screen.text.split('connection reset').length, 2);
 });
 

@@ -207,6 +207,7 @@ const film: DownloadFilm = {
 	playable: [[0, 2_470_000]],
 	position: 2_467_000,
 	watchTo: 2_470_000,
+	forecastRate: 0,
 	stallAt: null,
 	waitMs: 0,
 	neededRate: 0,
@@ -239,6 +240,7 @@ dashboardTest(
 		await screen.wait(5000);
 		assert.doesNotMatch(screen.text, /not downloaded yet/);
 		await screen.press('right', /41:17 is not downloaded yet: about 1s/);
+		await screen.press('left', {without: 'not downloaded yet'});
 		const row = screen.lines.findIndex(line => line.includes(' 0:00 █'));
 		const left = screen.lines[row]!.indexOf('█');
 		const right = screen.lines[row]!.lastIndexOf('·') + 1;
@@ -306,6 +308,15 @@ dashboardTest(
 	},
 );
 
+dashboardTest(
+	'a player that has left the film is no fact beside the place where it was left',
+	{downloads: [download({position, players: [{...asks, id: '1', name: 'mpv', connected: false}]})]},
+	async screen => {
+		await screen.shows(/Left off +at 41:07; o continues there$/m);
+		assert.doesNotMatch(screen.text, /Players|disconnected/);
+	},
+);
+
 const begun: Download[] = films(3).map((film, index) => ({
 	...film,
 	position: index === 2 ? null : {...position, watched: index === 1},
@@ -313,7 +324,10 @@ const begun: Download[] = films(3).map((film, index) => ({
 
 dashboardTest('started films have a tab, and o continues them', {downloads: begun}, async screen => {
 	await screen.press('7', {without: 'film-1'});
-	assert.match(screen.text, /\[7 partly watched 1\][\s\S]*film-0\.mkv[\s\S]*Left off +at 41:07$/m);
+	assert.match(
+		screen.text,
+		/\[7 partly watched 1\][\s\S]*film-0\.mkv[\s\S]*Left off +at 41:07; o continues there$/m,
+	);
 	await screen.press('o', 'Started mpv');
 	assert.deepEqual(screen.played, [`${begun[0]!.streamUrl} at 2467000`]);
 	await screen.press('1', 'film-1');

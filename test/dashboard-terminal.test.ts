@@ -168,7 +168,7 @@ test('R continues the downloads of a copy that has ended, on the same screen', a
 	});
 	await terminal.shows(/↓ film\.bin .* [KM]iB\/s/);
 	serve.child.kill('SIGTERM');
-	await terminal.shows('The other instance has quit; nothing is downloading.');
+	await terminal.shows('The other instance has quit. R continues its downloads.');
 	await terminal.shows(/– film\.bin .* stopped/);
 	terminal.press('R');
 	await terminal.shows(/↓ film\.bin .* [KM]iB\/s/);

@@ -298,7 +298,7 @@ dashboardTest(
 	'a text field takes letters that are commands elsewhere, and keeps its draft',
 	{downloads: films(1), columns: 80, rows: 24},
 	async (screen, downstream) => {
-		await screen.press('a', 'Add downloads');
+		await screen.press('a', /URLs +links, or a curl, wget, aria2c or PowerShell command/);
 		await screen.type('jkqx?', 'jkqx?');
 		await screen.press('enter');
 		await screen.answer('enter', 'Not a link: "jkqx?"');

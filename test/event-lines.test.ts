@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import type {Download, Snapshot} from '../source/downstream.ts';
 import {EventLines, readyLine} from '../source/cli/output/event-lines.ts';
+import {secondsLeft} from '../source/text/status-words.ts';
 import {blankDownload} from './support/blank-download.ts';
 
 const at = (seconds: number) => new Date(2026, 10, 2, 14, 2, 11 + seconds).getTime();
@@ -122,6 +123,31 @@ test('numbers are those of the list, also after a removal', () => {
 		'14:02:12 [1] removed',
 	]);
 	assert.deepEqual(lines.next(snapshot(second), at(2)), ['14:02:13 [2] removed']);
+});
+
+test('the time left is told of a download that comes to an end', () => {
+	const moving = {present: 25 * MiB, bytesPerSecond: 5 * MiB, bytesPerSecondLong: 5 * MiB};
+	const cases: Array<[change: Partial<Download>, seconds: number, line: string | undefined]> = [
+		[{}, 15, '25.0%  25.0 of 100 MiB  5.00 MiB/s  15s left'],
+		// Players alone do not complete it.
+		[{onDemand: true}, Infinity, '25.0%  25.0 of 100 MiB  5.00 MiB/s'],
+		[{size: null, present: 100 * MiB}, Infinity, '100 MiB  5.00 MiB/s'],
+		[{bytesPerSecond: 0, bytesPerSecondLong: 0}, Infinity, '25.0%  25.0 of 100 MiB  0 B/s'],
+		[{status: 'paused'}, Infinity, undefined],
+		[{status: 'waiting'}, Infinity, undefined],
+		[{status: 'complete', present: 100 * MiB, completedAt: at(35)}, Infinity, undefined],
+	];
+	for (const [change, seconds, line] of cases) {
+		const download: Download = {...known, ...moving, ...change};
+		assert.equal(secondsLeft(download), seconds);
+		const lines = new EventLines({json: false});
+		lines.next(snapshot({...known, size: download.size}), at(0));
+		const told = lines.next(snapshot(download), at(35)).map(each => each.replace(/^\S+ \[1\] /, ''));
+		assert.equal(
+			told.find(each => each.includes('B/s')),
+			line,
+		);
+	}
 });
 
 test('a player is announced again only after it has left the list', () => {

@@ -116,6 +116,7 @@ const film: DownloadFilm = {
 	playable: [[0, 40_000]],
 	position: 0,
 	watchTo: 40_000,
+	forecastRate: 0,
 	stallAt: null,
 	waitMs: null,
 	neededRate: 0,

@@ -35,6 +35,7 @@ const film: DownloadFilm = {
 	],
 	position: 0,
 	watchTo: 62 * minute + 10_000,
+	forecastRate: 0.9 * 1024 * 1024,
 	stallAt: null,
 	waitMs: 0,
 	neededRate: 0,
@@ -62,6 +63,9 @@ test('playable minutes are shown in full, and in a narrow column', () => {
 		[of(stalling), 'stalls in 4m · wait 3m20s', '→1:02:10'],
 		[of({...stalling, stallAt: stalling.position}), 'wait 3m20s', '→1:02:10'],
 		[of(stalling, {status: 'paused'}), 'to 1:02:10 of 1:35:02', '→1:02:10'],
+		[of(stalling, {status: 'waiting'}), 'to 1:02:10 of 1:35:02', '→1:02:10'],
+		// Nothing arrives, or only what players request.
+		[of({...stalling, forecastRate: 0, waitMs: null}), 'to 1:02:10 of 1:35:02', '→1:02:10'],
 		[of({watchTo: null, playable: []}), 'none of 1:35:02 yet', 'none'],
 		[of({watchTo: null, position: 70 * minute}), '1:20:00–1:35:02 of 1:35:02', '1:20:00→'],
 		[of({watchTo: null, position: 70 * minute, playable: [[0, 62 * minute]]}), 'none from 1:10:00', 'none'],
@@ -92,15 +96,17 @@ test('the details describe tracks, playable ranges and the forecast', () => {
 	assert.equal(playableWords(whole), 'all of 1:35:02');
 	assert.equal(playableWords({...film, exact: false, playable: []}), 'to ~1:02:10 of 1:35:02');
 	assert.equal(
-		forecastWords(of(stalling, {bytesPerSecondLong: 0.9 * 1024 * 1024})),
+		forecastWords(of(stalling, {bytesPerSecondLong: 1024 * 1024})),
 		'at 921 KiB/s it stalls at 9:00; started in 3m20s, or at 2.10 MiB/s, it plays through',
 	);
 	// The rate is sufficient: only the start takes a moment.
 	assert.equal(
-		forecastWords(of({...stalling, waitMs: 3000, neededRate: 800}, {bytesPerSecondLong: 1024})),
+		forecastWords(of({...stalling, waitMs: 3000, neededRate: 800, forecastRate: 1024})),
 		'at 1.00 KiB/s it stalls at 9:00; started in 3s it plays through',
 	);
-	assert.equal(forecastWords(of({}, {bytesPerSecondLong: 1024 * 1024})), 'at 1.00 MiB/s it plays through');
+	assert.equal(forecastWords(of({forecastRate: 1024 * 1024})), 'at 1.00 MiB/s it plays through');
+	assert.equal(forecastWords(of({...stalling, forecastRate: 0, waitMs: null})), undefined);
+	assert.equal(forecastWords(of({forecastRate: 0})), undefined);
 	assert.equal(forecastWords(of(stalling, {status: 'paused'})), undefined);
 	assert.equal(problemWords('past-end'), 'its index cannot be read (a sample lies past the end of the file)');
 });

@@ -404,7 +404,7 @@ test('on Windows the socket is a pipe', async () => {
 
 const blankFilm: DownloadFilm = {
 	...{durationMs: 0, exact: true, indexBytes: 0, indexOffset: 0, tracks: [], playable: []},
-	...{position: 0, watchTo: 0, stallAt: null, waitMs: 0, neededRate: 0},
+	...{position: 0, watchTo: 0, forecastRate: 0, stallAt: null, waitMs: 0, neededRate: 0},
 };
 
 test('the playlist lists started films alone, each at its last position', () => {

@@ -248,6 +248,40 @@ test('the forecast equals a simulation of each byte', () => {
 	);
 });
 
+test('a wait longer than the start includes the bytes of pledges, but a stall does not', () => {
+	fc.assert(
+		fc.property(maps, presence, presence, fc.integer({min: 1, max: 500}), (map, ranges, pledged, rate) => {
+			const present = new RangeSet(ranges);
+			const alone = forecast(map, present, 0, rate);
+			const isMissing = (byte: number) => !isHere(ranges, byte);
+			const pledgedBytes = Array.from({length: size}, (_, byte) => byte).filter(byte =>
+				isHere(pledged, byte),
+			);
+			const index = map.index.flatMap(({start, end}) =>
+				Array.from({length: end - start}, (_, byte) => start + byte),
+			);
+			const first = [...new Set([...index, ...pledgedBytes])].filter(isMissing);
+			const arrived = new Set<number>();
+			let waitMs = 0;
+			for (const [point, time] of map.times.slice(0, -1).entries()) {
+				for (const byte of bytesAt(map, time)) {
+					if (isMissing(byte)) {
+						arrived.add(byte);
+					}
+				}
+
+				const others = [...arrived].filter(byte => !first.includes(byte)).length;
+				const last = first.findLastIndex(byte => arrived.has(byte));
+				const bytes = others > 0 ? first.length + others : last + 1;
+				waitMs = Math.max(waitMs, bytes === 0 ? 0 : (bytes * 1000) / rate - map.times[point + 1]!);
+			}
+
+			const expected = alone.waitMs! > startMs ? Math.ceil(waitMs) : alone.waitMs;
+			assert.deepEqual(forecast(map, present, 0, rate, pledged), {...alone, waitMs: expected});
+		}),
+	);
+});
+
 test('the needed rate lets it play through within seconds, and is no larger than that takes', () => {
 	fc.assert(
 		fc.property(maps, presence, fc.nat(9000), (map, ranges, at) => {
@@ -283,7 +317,8 @@ test('a complete film plays to its end', () => {
 	assert.equal(watchTo(playable(map, present), 59_000), 60_000);
 	assert.equal(watchTo([[0, 5000]], 5000), null);
 	// Also for a player that has read all of it.
-	assert.equal(filmView(map, {present, isComplete: true}, 6000, 0).watchTo, 60_000);
+	const end = {offset: 6000, forecastRate: 0, pledged: []};
+	assert.equal(filmView(map, {present, isComplete: true}, end).watchTo, 60_000);
 });
 
 test('a stored map takes 16 KiB at most and is read for its version and size alone', () => {

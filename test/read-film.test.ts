@@ -126,14 +126,16 @@ for (const name of [
 	});
 }
 
+const still = {offset: undefined, forecastRate: 0, pledged: []};
+
 test('a film without an index of its fragments is playable only when complete', needsFfmpeg, async () => {
 	const bytes = await makeFilm('fragments.mp4');
 	const map = await mapOf(bytes);
 	const half = new RangeSet([{start: 0, end: bytes.length / 2}, ...map.index]);
-	const viewed = filmView(map, {present: half, isComplete: false}, undefined, 0);
+	const viewed = filmView(map, {present: half, isComplete: false}, still);
 	assert.deepEqual([viewed.exact, viewed.playable], [false, []]);
 	assert.ok(viewed.watchTo! > 0 && viewed.watchTo! < filmMs);
-	const whole = filmView(map, {present: half, isComplete: true}, undefined, 0);
+	const whole = filmView(map, {present: half, isComplete: true}, still);
 	assert.deepEqual(whole.playable, [[0, map.durationMs]]);
 });
 

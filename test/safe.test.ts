@@ -303,6 +303,9 @@ test('a pledge continues after kill -9, and no recorded byte is fetched twice', 
 	const wait = await CliProcess.start(t, ['safe', '1', '6M', '--wait', '--storage', storage]);
 	assert.equal(await wait.exit(), 0, wait.stderr);
 	assert.equal(wait.stdout, 'a.bin: ⚑ safe to 6.00 MiB\n');
+	const minutes = await CliProcess.start(t, ['safe', '1', '45m', '--storage', storage]);
+	assert.equal(await minutes.exit(), 2);
+	assert.match(minutes.stderr, /^downstream-tui: a\.bin: .*has no minutes; name bytes instead\n$/);
 	for (const {range} of origin.requests.slice(first)) {
 		const again = recorded.map(({start, end}) => Math.min(end, range!.end) - Math.max(start, range!.start));
 		// The record of the last second is checked by its neighbours.

@@ -197,6 +197,7 @@ for (const [given, sentence] of [
 for (const [words, sentence] of [
 	[['--colr'], /^--colr is not an option; did you mean --color\?$/],
 	[['get', '--exportDir', '/tmp'], /^--exportDir is not an option; did you mean --export-dir\?$/],
+	[['--limt', '5M'], /^--limt is not an option; did you mean --limit-rate\?$/],
 	[['--no-tilte'], /^--no-tilte is not an option; did you mean --no-title\?$/],
 	[['--no-port'], /^--no-port is not an option/],
 	[['--hlep'], /did you mean --help\?$/],

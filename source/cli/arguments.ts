@@ -42,7 +42,7 @@ export function checkArguments(words: readonly string[]): void {
 
 		const name = flagNames.get(option!);
 		if (name === undefined) {
-			throw refusal(`${option} is not an option`, nearestWord(option!, [...options, ...others]));
+			throw refusal(`${option} is not an option`, nearestOption(option!, [...options, ...others]));
 		}
 
 		const {kind}: Flag = flags[name];
@@ -159,6 +159,13 @@ const options = allFlags.map(name => optionOf(name));
 /** A lone dash is standard input, and a number may be a value. */
 function isFlag(word: string): boolean {
 	return /^-(?![\d.]|$)/.test(word);
+}
+
+/** `--limit` or `--limt` means `--limit-rate`. */
+function nearestOption(typed: string, options: readonly string[]): string | undefined {
+	const startsAlike = (option: string) =>
+		nearestWord(typed, [/^--?[^-]*/.exec(option)?.[0] ?? option]) !== undefined;
+	return nearestWord(typed, options) ?? options.find(option => startsAlike(option));
 }
 
 function refusal(problem: string, near?: string, otherwise?: string): DownStreamError {

@@ -198,9 +198,9 @@ export class Controller {
 		this.#seen = new Map(downloads.map(download => [download.id, download]));
 		this.#selectAwaited();
 		this.#frames.update();
-		for (const {text, isError, isQuiet, rings} of announcementsOf(downloads, before)) {
+		for (const {text, isError, at, isQuiet, rings} of announcementsOf(downloads, before)) {
 			if (isQuiet) {
-				this.#ui.log(text);
+				this.#ui.log(text, at);
 			} else {
 				this.#ui.say(text, isError);
 			}

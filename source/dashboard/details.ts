@@ -17,6 +17,7 @@ import {
 } from '../text/format.ts';
 import {cellStart} from '../text/range-bar.ts';
 import {fitLine, lineCells, span, spread, type Line} from './spans.tsx';
+import {isOfExport} from './messages.ts';
 import {leftAt, otherPlayers, playbackWords} from './playback.ts';
 import {safeFact} from '../text/safe-words.ts';
 import {sparkline} from './sparkline.ts';
@@ -327,7 +328,11 @@ function playbackFacts(download: Download, ascii: boolean): Fact[] {
 	return playing !== undefined
 		? [labelled('Player', playing)]
 		: left !== undefined
-			? [connectedPlayers(download) > 0 ? labelled('Playing', left) : labelled('Left off', `at ${left}`)]
+			? [
+					connectedPlayers(download) > 0
+						? labelled('Playing', left)
+						: labelled('Left off', `at ${left}; o continues there`),
+				]
 			: [];
 }
 
@@ -336,7 +341,7 @@ function playerFacts(download: Download, max: number, ascii: boolean): Fact[] {
 	const players = otherPlayers(download).toSorted(
 		(a, b) => Number(b.connected) - Number(a.connected) || a.offset - b.offset,
 	);
-	if (players.length === 0 && download.playback) {
+	if (players.length === 0 && (download.playback || download.players.length > 0)) {
 		return [];
 	}
 
@@ -381,9 +386,12 @@ function errorFacts({download, now}: DetailsProps): Fact[] {
 		return [labelled('Error', reason(download, now) ?? error.message)];
 	}
 
-	return lastError
-		? [labelled('Last error', `${formatClock(lastError.at).slice(0, 5)} ${lastError.message}, recovered`)]
-		: [];
+	if (!lastError) {
+		return [];
+	}
+
+	const outcome = isOfExport(download, lastError) ? '' : ', recovered';
+	return [labelled('Last error', `${formatClock(lastError.at).slice(0, 5)} ${lastError.message}${outcome}`)];
 }
 
 /** A map of the bytes follows one of the minutes where it has room. */

@@ -1,5 +1,5 @@
 // Messages of the status line and their log; pure.
-import type {Download, DownloadId} from '../downstream.ts';
+import type {Download, DownloadError, DownloadId} from '../downstream.ts';
 import {withFlag} from '../text/safe-words.ts';
 import {cleanText} from '../text/clean-text.ts';
 import {formatBytes, formatClock, formatDuration} from '../text/format.ts';
@@ -17,6 +17,8 @@ export type Message = {
 export type Announcement = {
 	readonly text: string;
 	readonly isError: boolean;
+	/** Milliseconds since the epoch; absent for a change of this moment. */
+	readonly at?: number;
 	/** Recorded in the messages only. */
 	readonly isQuiet?: boolean;
 	/** The download is complete: ring the bell. */
@@ -62,9 +64,9 @@ function announcementsFor(download: Download, old: Download | undefined): Announ
 	}
 
 	if (lastError && lastError.at !== old?.lastError?.at) {
-		// An error after completion comes from an export.
-		const isFinal = status === 'failed' || (completedAt ?? Infinity) <= lastError.at;
-		found.push({text: `${name}: ${lastError.message}`, isError: true, isQuiet: !old || !isFinal});
+		const isFinal = status === 'failed' || isOfExport(download, lastError);
+		const {message, at} = lastError;
+		found.push({text: `${name}: ${message}`, isError: true, at, isQuiet: !old || !isFinal});
 	}
 
 	if (old && exportedTo !== old.exportedTo && exportedTo !== null) {
@@ -72,6 +74,11 @@ function announcementsFor(download: Download, old: Download | undefined): Announ
 	}
 
 	return found;
+}
+
+/** An error after completion comes from an export, which nothing repeats. */
+export function isOfExport({completedAt}: Download, error: DownloadError): boolean {
+	return completedAt !== null && completedAt <= error.at;
 }
 
 /** A line of the log. */

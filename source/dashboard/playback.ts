@@ -23,9 +23,17 @@ export function barPlayers({players, playback}: Download): Array<Pick<Player, 'o
 		: connected;
 }
 
-/** All players but the linked one, whose requests read ahead of its picture. */
-export function otherPlayers({players, playback}: Download): readonly Player[] {
-	return playback ? players.filter(isNoMpv) : players;
+/**
+ * All players but the linked one, whose requests read ahead of its picture, and those that left a film at a known time, which
+ * says more than their last place in the file.
+ */
+export function otherPlayers(download: Download): readonly Player[] {
+	const {players, playback} = download;
+	return playback
+		? players.filter(isNoMpv)
+		: leftAt(download) === undefined
+			? players
+			: players.filter(({connected}) => connected);
 }
 
 /** Those that stop without this program: the connected ones, and a linked one that has all it needs. */

@@ -82,6 +82,8 @@ export class PlayerControl {
 		this.#aim = {id, ms: seekMs, at: Date.now()};
 		this.#ui.run(async () => {
 			await this.#ui.downstream.controlPlayer(id, {seekMs});
+			// Those of the seek before are untrue now.
+			this.#ui.set({message: undefined});
 			return missingWords(download, seekMs);
 		});
 	}

@@ -34,7 +34,7 @@ export type Frame = {
 	readonly freshOf: (id: DownloadId) => readonly ByteRange[];
 };
 
-const orphanBanner = 'The other instance has quit; nothing is downloading. R continues the downloads here.';
+const orphanBanner = 'The other instance has quit. R continues its downloads.';
 
 type Written = {readonly at: number; readonly range: ByteRange};
 

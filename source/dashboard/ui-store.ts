@@ -310,8 +310,8 @@ export class UiStore {
 	}
 
 	/** Records an error without showing it in the status line. */
-	log(text: string): void {
-		this.set({log: appended(this.#state.log, {text, isError: true, at: Date.now()})});
+	log(text: string, at = Date.now()): void {
+		this.set({log: appended(this.#state.log, {text, isError: true, at})});
 	}
 
 	/** Runs an action, then shows its result or error in the status line. */

@@ -43,6 +43,13 @@ export class Exports {
 			throw new DownStreamError('bad-request', 'An incomplete file can be copied, but not moved');
 		}
 
+		if (request.partial && transfer.recordFile.record.exportWhenComplete?.path === target) {
+			throw new DownStreamError(
+				'bad-request',
+				`The complete file will be exported to ${target}; choose another name for a copy with gaps`,
+			);
+		}
+
 		if (request.partial && present > 0) {
 			return this.#export(transfer, {...request, path: target}, signal);
 		}

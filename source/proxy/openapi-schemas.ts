@@ -131,10 +131,11 @@ const film: Readonly<Record<keyof DownloadFilm, JsonSchema>> = {
 	playable: listOf(range, 'Stretches that play without another byte, sorted. Never an estimate.'),
 	position: integer('Time at the read position of the newest player; 0 without players.'),
 	watchTo: orNull(integer('End of the playable stretch that contains position.')),
-	stallAt: orNull(
-		integer('Where playback from position stalls at the current speed; null if it plays through.'),
+	forecastRate: integer(
+		'Bytes per second that playback from position gets: without those that other players and pledges take, and at most the speed limit. 0 while nothing is fetched beyond the requests of players.',
 	),
-	waitMs: orNull(integer('Milliseconds until it would play through; null while nothing arrives.')),
+	stallAt: orNull(integer('Where playback from position stalls at forecastRate; null if it plays through.')),
+	waitMs: orNull(integer('Milliseconds until it would play through; null at the rate 0.')),
 	neededRate: integer('Bytes per second at which it would play through after a wait of at most 5 s.'),
 };
 

@@ -23,7 +23,7 @@ export function willStall({film, status}: Pick<Download, 'film' | 'status'>): bo
 	return film !== null && status === 'active' && film.stallAt !== null && film.waitMs !== null;
 }
 
-/** At the current speed, playback from the position on never stalls. */
+/** At the rate of the forecast, playback from the position on never stalls. */
 export function playsThrough({film}: Pick<Download, 'film'>): boolean {
 	return film !== null && film.stallAt === null;
 }
@@ -178,25 +178,26 @@ function stretchWords(film: DownloadFilm, ascii: boolean, count: number): string
 	return `${shown.join(', then ')}${more > 0 ? `, and ${more} more` : ''}${none}`;
 }
 
-/** Undefined if nothing is missing from the position on, or nothing arrives. */
+/** Undefined for a complete download, and without a rate to forecast with. */
 export function forecastWords(download: Download): string | undefined {
-	const {film, bytesPerSecondLong} = download;
-	if (film === null || download.completedAt !== null || download.status !== 'active') {
+	const {film} = download;
+	if (
+		film === null ||
+		download.completedAt !== null ||
+		download.status !== 'active' ||
+		film.forecastRate === 0
+	) {
 		return undefined;
 	}
 
-	const speed = `at ${formatSpeed(bytesPerSecondLong)}`;
+	const speed = `at ${formatSpeed(film.forecastRate)}`;
 	if (playsThrough(download)) {
 		return `${speed} it plays through`;
 	}
 
-	if (film.waitMs === null) {
-		return undefined;
-	}
-
-	const wait = `started in ${formatDuration(film.waitMs / 1000)}`;
+	const wait = `started in ${formatDuration(film.waitMs! / 1000)}`;
 	const remedy =
-		film.neededRate > bytesPerSecondLong ? `${wait}, or at ${formatSpeed(film.neededRate)},` : wait;
+		film.neededRate > film.forecastRate ? `${wait}, or at ${formatSpeed(film.neededRate)},` : wait;
 	return `${speed} it stalls at ${formatTime(film.stallAt!)}; ${remedy} it plays through`;
 }
 

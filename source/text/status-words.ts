@@ -111,9 +111,9 @@ function activeWord({lastByteAt, bytesPerSecond, onDemand}: Download, now: numbe
 	return onDemand && bytesPerSecond === 0 ? 'on demand' : formatSpeed(bytesPerSecond);
 }
 
-/** Seconds until completion, or Infinity if unknown. */
-export function secondsLeft({size, present, bytesPerSecondLong, status}: Download): number {
-	return status === 'active' && size !== null && bytesPerSecondLong > 0
+/** Seconds until completion, or Infinity if unknown. Players alone do not complete an on-demand download. */
+export function secondsLeft({size, present, bytesPerSecondLong, status, onDemand}: Download): number {
+	return status === 'active' && !onDemand && size !== null && bytesPerSecondLong > 0
 		? (size - present) / bytesPerSecondLong
 		: Infinity;
 }

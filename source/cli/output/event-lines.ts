@@ -257,14 +257,15 @@ function progressEvents(reported: Reported, download: Download, now: number): Ev
 	reported.progressTenth = tenth;
 	reported.progressAt = now;
 	const known = `${size === null ? '' : `${formatPercent(present, size)}  `}${amount(download)}`;
-	const left = formatDuration(secondsLeft(download));
+	const seconds = secondsLeft(download);
+	const left = Number.isFinite(seconds) ? `  ${formatDuration(seconds)} left` : '';
 	return [
 		{
 			event: 'progress',
 			present,
 			size,
 			bytesPerSecond,
-			text: `${known}  ${formatSpeed(bytesPerSecond)}  ${left} left`,
+			text: `${known}  ${formatSpeed(bytesPerSecond)}${left}`,
 		},
 	];
 }

@@ -51,8 +51,12 @@ export async function makeSafe(
 			}
 		} else {
 			const error: unknown = one.reason;
-			if (!(error instanceof DownStreamError) || (error.code === 'bad-request' && !all)) {
+			if (!(error instanceof DownStreamError)) {
 				throw error;
+			}
+
+			if (error.code === 'bad-request' && !all) {
+				throw new DownStreamError(error.code, `${cleanText(target.name)}: ${error.message}`, {cause: error});
 			}
 
 			isGood = false;

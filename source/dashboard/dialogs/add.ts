@@ -24,8 +24,7 @@ import {cleanText} from '../../text/clean-text.ts';
 import {fieldOf} from '../text-field.tsx';
 import type {UiStore} from '../ui-store.ts';
 
-/** Height of the field for URLs. */
-const urlLines = 4;
+const urlField = {lines: 4, placeholder: 'links, or a curl, wget, aria2c or PowerShell command'};
 /** UTF-16 units of a word in a sentence about it. */
 const mostQuoted = 200;
 
@@ -121,7 +120,7 @@ export class AddDialog {
 		this.open();
 		this.#ui.showForm(
 			updatedAddForm(
-				{...withItem(form, textItem('urls', 'URLs', rest.join(' '), {lines: urlLines})), focus: 0},
+				{...withItem(form, textItem('urls', 'URLs', rest.join(' '), urlField)), focus: 0},
 				problem,
 			),
 		);
@@ -193,7 +192,7 @@ export function addForm(text: string): Form {
 	return updatedAddForm(
 		createForm(
 			'Add downloads',
-			[textItem('urls', 'URLs', text, {lines: urlLines})],
+			[textItem('urls', 'URLs', text, urlField)],
 			[
 				{name: 'add', label: 'Add', key: 'a'},
 				{name: 'more', label: moreLabel, key: 'm'},
@@ -209,7 +208,7 @@ export function updatedAddForm(form: Form, problem?: string): Form {
 	const {urls, problem: urlProblem} = parseUrls(textOf(form, 'urls'));
 	const shown = problem ?? urlProblem;
 	const items: Item[] = [
-		textItem('urls', 'URLs', '', {lines: urlLines}),
+		textItem('urls', 'URLs', '', urlField),
 		...(urls.length === 0 ? [] : [{kind: 'note', text: linkCount(urls.length), isIndented: true} as const]),
 		...(shown === undefined ? [] : [note(shown, true)]),
 		...(urls.length === 1 ? [textItem('name', 'Save as', '', {placeholder: '(name from the server)'})] : []),

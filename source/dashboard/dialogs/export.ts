@@ -100,7 +100,9 @@ export class ExportDialog {
 			this.#folder = path.slice(0, Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')) + 1);
 			const isPlanned = !isPartial && targets.some(({status}) => status !== 'complete');
 			const where = targets.length === 1 ? last : path;
-			return isPlanned ? `Will be exported when it is finished, to ${where}` : `Exported to ${where}`;
+			return isPlanned
+				? `Will be exported when it is finished, to ${where}`
+				: `Exported to ${where}${isPartial ? ', gaps filled with zeros' : ''}`;
 		});
 	}
 

@@ -68,7 +68,7 @@ export class RemoveDialog {
 		const ids = targets.map(({id}) => id);
 		const what = targets.length === 1 ? cleanText(targets[0]!.name) : `${targets.length} downloads`;
 		this.#ui.run(async () => {
-			const {index} = this.#ui.window;
+			const {downloads, index} = this.#ui.window;
 			const until = Date.now() + undoMs;
 			for (const id of ids) {
 				await this.#ui.downstream.remove(id, {data});
@@ -76,8 +76,15 @@ export class RemoveDialog {
 
 			this.#ui.feed.refresh();
 			this.#ui.set({marks: new Set([...this.#ui.state.marks].filter(id => !ids.includes(id)))});
-			// The next download moves to this index.
-			this.#ui.select(index);
+			const isListed = ({id}: Download) => !ids.includes(id);
+			const at = downloads[index];
+			if (at && isListed(at)) {
+				this.#ui.selectId(at.id);
+			} else {
+				// The next download moves to this index.
+				this.#ui.select(downloads.slice(0, index).filter(isListed).length);
+			}
+
 			this.#lastRemoval = {ids, what, until};
 			const text = `Removed ${what}${data === 'keep' ? '; the data is kept' : ''}. u undoes it`;
 			this.#ui.say(text);

@@ -49,7 +49,9 @@ function startsForm({length}: readonly Download[], pledged: number): Form {
 	return createForm(
 		length === 1 ? 'Make the start of the download safe' : `Make the starts of ${length} downloads safe`,
 		[
-			note('Fetches them before everything else, and keeps them.'),
+			note(
+				`Fetches ${length === 1 ? 'it' : 'them'} before everything else, and keeps ${length === 1 ? 'it' : 'them'}.`,
+			),
 			...(pledged > 0 ? [note(`${counted(pledged)} ${pledged === 1 ? 'is' : 'are'} kept safe now.`)] : []),
 			presetItem('amount', 'First', '2m', '2m, 10m or 200M of each'),
 		],

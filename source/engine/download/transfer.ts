@@ -25,6 +25,7 @@ import {DownloadState, firstAhead, type DownloadEffects} from './download-state.
 import {cancelled, closing} from './errors.ts';
 import {exportFailed, exporting, type Export} from './exporting.ts';
 import {Failures} from './failures.ts';
+import {ForecastRate} from './forecast-rate.ts';
 import {filmDownload} from './film-download.ts';
 import {Holes} from './holes.ts';
 import {LinkRenewal} from './link-renewal.ts';
@@ -47,6 +48,7 @@ export class Transfer {
 	readonly #scheduler: Scheduler;
 	readonly #checkpoints: Checkpoints;
 	readonly #pledges: Pledges;
+	readonly #forecastRate: ForecastRate;
 	readonly #holes: Holes;
 	readonly #verification: Verification;
 	readonly #versions: VersionReset;
@@ -132,6 +134,7 @@ export class Transfer {
 		this.#scheduler = scheduler;
 		this.#checkpoints = checkpoints;
 		this.#pledges = pledges;
+		this.#forecastRate = new ForecastRate(state, {scheduler, pledges, map: () => this.film.map});
 		this.#holes = holes;
 		this.#verification = verification;
 		this.#versions = versions;
@@ -406,8 +409,16 @@ export class Transfer {
 		}
 
 		this.#viewChangesOverTime = changesOverTime;
-		const parts = {scheduler: this.#scheduler, film: this.film, pledges: this.#pledges};
-		this.#state.view = downloadView(this.#state, parts, now);
+		this.#state.view = downloadView(
+			this.#state,
+			{
+				scheduler: this.#scheduler,
+				film: this.film,
+				pledges: this.#pledges,
+				forecastRate: this.#forecastRate,
+			},
+			now,
+		);
 		return this.#state.view;
 	}
 
@@ -427,7 +438,9 @@ export class Transfer {
 			services.queueChanged();
 		}
 
-		meter.add(bytes.length, Date.now());
+		const now = Date.now();
+		meter.add(bytes.length, now);
+		this.#forecastRate.received(offset, bytes.length, now);
 		readers.wake(offset, bytes, reader => this.#scheduler.isReadable(reader));
 		this.film.look(offset === 0 ? bytes : undefined);
 		this.#pledges.received();

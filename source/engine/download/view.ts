@@ -6,14 +6,22 @@ import type {Film} from '../film/film.ts';
 import {fileName, isPage, namesNoPage} from '../origin/file-info.ts';
 import type {DownloadRecord} from '../store/record.ts';
 import type {DownloadState} from './download-state.ts';
+import type {ForecastRate} from './forecast-rate.ts';
 import {playerPlace} from './player-place.ts';
 import type {Pledges} from './pledges.ts';
 import {statusOf, wantsPlace} from './status.ts';
 
+type ViewParts = {
+	readonly scheduler: Scheduler;
+	readonly film: Film;
+	readonly pledges: Pledges;
+	readonly forecastRate: ForecastRate;
+};
+
 /** `now`: milliseconds since the epoch. */
 export function downloadView(
 	state: DownloadState,
-	{scheduler, film, pledges}: {scheduler: Scheduler; film: Film; pledges: Pledges},
+	{scheduler, film, pledges, forecastRate}: ViewParts,
 	now: number,
 ): Download {
 	const {file, meter, readers, recordFile, retries, services, watching} = state;
@@ -24,7 +32,6 @@ export function downloadView(
 	const status = statusOf(state, scheduler);
 	const players = readers.players(now);
 	const playback = watching.shown;
-	const longRate = meter.rate(20_000, now);
 	const isPlaying = playback !== null || players.length > 0;
 	const place = isPlaying ? playerPlace(state, film.map, now) : undefined;
 	return {
@@ -39,7 +46,7 @@ export function downloadView(
 		present: present.size,
 		ranges: Array.from(present, ({start, end}) => [start, end] as const),
 		bytesPerSecond: Math.round(meter.rate(3000, now)),
-		bytesPerSecondLong: Math.round(longRate),
+		bytesPerSecondLong: Math.round(meter.rate(20_000, now)),
 		connections: segments.size,
 		maxConnections: scheduler.maxConnections,
 		hostCeiling: status === 'queued' ? scheduler.hostCeiling : null,
@@ -84,7 +91,7 @@ export function downloadView(
 		exportProgress: state.exportProgress,
 		exportedTo: record.exportedTo ?? null,
 		exportWhenComplete: record.exportWhenComplete?.path ?? null,
-		film: film.view(place?.offset, longRate),
+		film: film.view(place?.offset, forecastRate.at(now), pledges.ranges),
 		filmProblem: film.problem,
 		folder,
 	};

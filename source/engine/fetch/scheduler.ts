@@ -70,15 +70,19 @@ export class Scheduler {
 		return this.#context.maxConnections;
 	}
 
-	/** Ranges are requested without a waiting player. */
+	get acceptsRanges(): boolean {
+		return this.#context.acceptsRanges;
+	}
+
+	/** Bytes are requested without a waiting player. */
 	get fetchesInBackground(): boolean {
-		return this.#mayRequest && this.#context.runsInBackground && this.#context.acceptsRanges;
+		return this.#mayRequest && this.#context.runsInBackground;
 	}
 
 	/** Ranges of pledges are requested. */
 	get fetchesPledges(): boolean {
-		const {places, target, acceptsRanges} = this.#context;
-		return this.#mayRequest && places.pledges && target.pledges.isPending && acceptsRanges;
+		const {places, target} = this.#context;
+		return this.#mayRequest && places.pledges && target.pledges.isPending;
 	}
 
 	/** As `VersionGuard.readableEnd`. */

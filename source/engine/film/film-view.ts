@@ -1,16 +1,23 @@
 // The film of a download as clients see it. Pure.
 import type {DownloadFilm} from '../../downstream.ts';
-import type {PresentSet} from '../store/range-set.ts';
+import type {PresentSet, Range} from '../store/range-set.ts';
 import type {FilmMap} from './film-map.ts';
 import {forecast, playable, watchTo} from './playable.ts';
 import {timeAt} from './playhead.ts';
 
-/** `offset`: the next byte of the newest player. `bytesPerSecond`: 0 while nothing arrives. */
+export type FilmProgress = {
+	/** The next byte of the newest player. */
+	readonly offset: number | undefined;
+	/** Bytes per second. */
+	readonly forecastRate: number;
+	/** Missing ranges of pledges, which precede what no player reads. */
+	readonly pledged: readonly Range[];
+};
+
 export function filmView(
 	map: FilmMap,
 	{present, isComplete}: {readonly present: PresentSet; readonly isComplete: boolean},
-	offset: number | undefined,
-	bytesPerSecond: number,
+	{offset, forecastRate, pledged}: FilmProgress,
 ): DownloadFilm {
 	const {durationMs, exact, index} = map;
 	const position = offset === undefined ? 0 : timeAt(map, offset);
@@ -33,6 +40,7 @@ export function filmView(
 		watchTo: watchTo(stretches, Math.min(position, durationMs - 1)),
 		...(isComplete
 			? {stallAt: null, waitMs: 0, neededRate: 0}
-			: forecast(map, present, position, bytesPerSecond)),
+			: forecast(map, present, position, forecastRate, pledged)),
+		forecastRate,
 	};
 }

@@ -179,10 +179,10 @@ export class Film {
 		this.#reading?.abort(new Error('The download closes'));
 	}
 
-	/** `offset`: the next byte of the newest player. `bytesPerSecond`: 0 while nothing arrives. */
-	view(offset: number | undefined, bytesPerSecond: number): DownloadFilm | null {
+	/** As `filmView`. */
+	view(offset: number | undefined, forecastRate: number, pledged: readonly Range[]): DownloadFilm | null {
 		const map = this.ask();
-		return map ? filmView(map, this.#download.facts().file, offset, bytesPerSecond) : null;
+		return map ? filmView(map, this.#download.facts().file, {offset, forecastRate, pledged}) : null;
 	}
 
 	/** The length of a stretch of bytes; undefined while the map is unknown. */

@@ -1,5 +1,5 @@
 // The minutes of a film that play with the present bytes, and a forecast of stalls. Pure.
-import type {PresentSet, Range} from '../store/range-set.ts';
+import {RangeSet, type PresentSet, type Range} from '../store/range-set.ts';
 import {leastReadOver, type FilmMap} from './film-map.ts';
 
 /** Milliseconds `[from, to)`. */
@@ -148,18 +148,35 @@ export type Forecast = {
 
 /**
  * For playback that starts now at `fromMs`, while the missing bytes arrive in order at `bytesPerSecond`. Between two points
- * the bytes of `fromMs` are interpolated.
+ * the bytes of `fromMs` are interpolated. A player comes before the `pledged` ranges, so they delay no stall; but they come
+ * first while it waits for longer than its start takes.
  */
 export function forecast(
 	map: FilmMap,
 	present: PresentSet,
 	fromMs: number,
 	bytesPerSecond: number,
+	pledged: readonly Range[] = [],
+): Forecast {
+	const now = inOrder(map, present, fromMs, bytesPerSecond, []);
+	const first = pledged.filter(({end}) => end < Infinity);
+	return first.length > 0 && now.waitMs !== null && now.waitMs > startMs
+		? {...now, waitMs: inOrder(map, present, fromMs, bytesPerSecond, first).waitMs}
+		: now;
+}
+
+/** The index arrives first, then the `pledged` ranges, then the film from `fromMs` on. */
+function inOrder(
+	map: FilmMap,
+	present: PresentSet,
+	fromMs: number,
+	bytesPerSecond: number,
+	pledged: readonly Range[],
 ): Forecast {
 	const {times, index} = map;
 	const lists = distinctOffsets(map);
-	const missing = new MissingBytes(present);
-	let bytes = index.reduce((sum, range, part) => sum + missing.add(range, part), 0);
+	const arrivals = new Arrivals(present, index, without(index, pledged));
+	let {bytes} = arrivals;
 	let stallAt: number | null = null;
 	let waitMs = 0;
 	let neededRate = 0;
@@ -174,8 +191,10 @@ export function forecast(
 		for (const [track, offsets] of lists.entries()) {
 			const [from, end] = [offsets[point]!, offsets[point + 1]!];
 			const start = point === first ? Math.floor(from + past * (end - from)) : from;
-			bytes += missing.add({start, end}, index.length + track);
+			arrivals.need({start, end}, track);
 		}
+
+		({bytes} = arrivals);
 
 		if (bytes === 0) {
 			previous = fromMs - times[point + 1]!;
@@ -220,6 +239,62 @@ function distinctOffsets({tracks}: FilmMap): Array<readonly number[]> {
 	}
 
 	return lists;
+}
+
+/** Sorted and merged. */
+export function without(excluded: readonly Range[], ranges: readonly Range[]): Range[] {
+	const set = new RangeSet(ranges);
+	for (const each of excluded) {
+		set.remove(each);
+	}
+
+	return [...set];
+}
+
+/** Counts the bytes that arrive up to the last needed one: the index, then other ranges, then what is needed, in its order. */
+class Arrivals {
+	/** Of the index, and of what was needed so far. */
+	bytes: number;
+	readonly #present: PresentSet;
+	readonly #missing: MissingBytes;
+	/** `before`: bytes that arrive before it. */
+	readonly #first: ReadonlyArray<Range & {readonly before: number}>;
+	readonly #firstBytes: number;
+	#rest = 0;
+
+	constructor(present: PresentSet, index: readonly Range[], others: readonly Range[]) {
+		this.#present = present;
+		this.#missing = new MissingBytes(present);
+		let bytes = 0;
+		const counted = (ranges: readonly Range[], track: number) =>
+			ranges.map((range, part) => {
+				const before = bytes;
+				bytes += this.#missing.add(range, track + part);
+				return {...range, before};
+			});
+		const first = counted(index, 0);
+		this.bytes = bytes;
+		this.#first = [...first, ...counted(others, index.length)];
+		this.#firstBytes = bytes;
+	}
+
+	/** `track`: as in `MissingBytes.add`. */
+	need(range: Range, track: number): void {
+		const rest = this.#missing.add(range, this.#first.length + track);
+		this.#rest += rest;
+		if (rest > 0) {
+			this.bytes = this.#firstBytes + this.#rest;
+			return;
+		}
+
+		for (const {start, end, before} of this.#first) {
+			const needed = {start: Math.max(start, range.start), end: Math.min(end, range.end)};
+			if (needed.start < needed.end && !this.#present.covers(needed)) {
+				const bytes = needed.end - start - this.#present.count({start, end: needed.end});
+				this.bytes = Math.max(this.bytes, before + bytes);
+			}
+		}
+	}
 }
 
 /** Counts each missing byte once: the ranges of tracks overlap, and each track's follow one another. */

@@ -1,10 +1,10 @@
 // Pledges: stretches of a download to keep on disk. Reads requests, merges pledges, and resolves them into bytes. Pure.
 import {DownStreamError, type SafeRequest} from '../../downstream.ts';
 import {formatTime} from '../../text/film-words.ts';
-import {RangeSet, type Range} from '../store/range-set.ts';
+import type {Range} from '../store/range-set.ts';
 import type {StoredPledge} from '../store/record.ts';
 import type {FilmMap} from './film-map.ts';
-import {marginMs, readsOf, startAt} from './playable.ts';
+import {marginMs, readsOf, startAt, without} from './playable.ts';
 
 /** The facts that turn a pledge into bytes. */
 export type PledgeFacts = {
@@ -193,16 +193,6 @@ export function stretchRanges(map: FilmMap, fromMs: number, toMs: number): Range
 	const reaching = times.findIndex((time, point) => point > first && time - marginMs >= toMs);
 	const end = reaching === -1 ? last : reaching;
 	return [...index, ...without(index, [...starts[first]!, ...steps.slice(first, end).flat()])];
-}
-
-/** Sorted and merged. */
-function without(excluded: readonly Range[], ranges: readonly Range[]): Range[] {
-	const set = new RangeSet(ranges);
-	for (const each of excluded) {
-		set.remove(each);
-	}
-
-	return [...set];
 }
 
 /** Bytes of the ranges that are not in the set; each counts once. */
