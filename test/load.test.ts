@@ -160,7 +160,7 @@ test('two players of new files on a host with one connection take turns', {timeo
 		[1, 2].map(async film => {
 			const response = await fetch(`${proxy}/stream?key=${key}&url=${encodeURIComponent(urlOf(film))}`, {
 				headers: {range: 'bytes=0-99999'},
-				signal: AbortSignal.timeout(15_000),
+				signal: AbortSignal.timeout(timeout),
 			});
 			assert.equal(response.status, 206);
 			assert.equal(firstWrongByte(Buffer.from(await response.arrayBuffer()), 0), -1);
@@ -262,7 +262,6 @@ test(
 				at = body + bytes.length;
 			}
 		};
-		const until = performance.now() + 5000;
 		let checked = 0;
 		const below = (end: number) => Math.floor(Math.random() * end);
 		const range = (length: number) => {
@@ -271,16 +270,25 @@ test(
 		};
 		const several = () =>
 			[0, 1, 2].map(third => `${third * 32 * MiB + below(MiB)}-${third * 32 * MiB + 2 * MiB}`);
+		const lengthOf = (part: string) => {
+			const [first, last] = part.split('-');
+			return Number(last) + 1 - Number(first);
+		};
 		await Promise.all(
 			Array.from({length: 12}, async (_, index) => {
-				while (performance.now() < until) {
+				// A number of rounds, not a time, in which a busy machine reads little. The first ones are read to their end.
+				for (let round = 0; round < 3; round++) {
 					const ranges = [[range(3 * MiB)], [range(MiB), range(MiB)], [several().join(',')]][index % 3]!;
-					checked += check(await stutter(ranges, Math.random() < 0.3 ? below(3 * MiB) : Infinity));
+					const isCut = round > 0 && Math.random() < 0.5;
+					const found = check(await stutter(ranges, isCut ? below(3 * MiB) : Infinity));
+					const parts = ranges.flatMap(each => each.split(','));
+					const all = parts.reduce((sum, part) => sum + lengthOf(part), 0);
+					assert.ok(isCut ? found <= all : found === all, `${found} bytes of ${ranges.join(' and ')}`);
+					checked += found;
 				}
 			}),
 		);
 		t.diagnostic(`${Math.round(checked / MiB)} MiB`);
-		assert.ok(checked > 10 * MiB, `${checked} bytes`);
 		await engine.cancel(download.id);
 	},
 );

@@ -194,7 +194,12 @@ test('nothing is written while idle', async t => {
 	await terminal.shows('Paused 10');
 	await terminal.shows(/downstream {2}idle/);
 	await terminal.shows(screen => !screen.includes('Paused 10'));
-	await sleep(500);
+	// A busy machine draws the last frames late.
+	for (let length = -1; length < terminal.raw.length;) {
+		length = terminal.raw.length;
+		await sleep(1000);
+	}
+
 	const before = terminal.raw.length;
 	await sleep(5000);
 	assert.equal(terminal.raw.slice(before), '');
@@ -214,11 +219,17 @@ test('ten active downloads write little, and at most twice a second', async t =>
 	await terminal.shows(/↓ 9\.bin .*iB\/s/);
 	await sleep(1000);
 	const before = terminal.raw.length;
-	await sleep(4000);
-	const written = terminal.raw.slice(before);
-	const frames = written.split('\u001B[?2026h').length - 1;
-	assert.ok(frames >= 4 && frames <= 10, `${frames} frames`);
-	assert.ok(Buffer.byteLength(written) < 4 * 8000, `${Buffer.byteLength(written)} bytes`);
+	const began = performance.now();
+	const written = () => terminal.raw.slice(before);
+	const frames = () => written().split('\u001B[?2026h').length - 1;
+	// A busy machine draws fewer.
+	do {
+		await sleep(4000);
+	} while (frames() < 4);
+
+	const seconds = (performance.now() - began) / 1000;
+	assert.ok(frames() <= 2 * seconds + 2, `${frames()} frames in ${seconds} s`);
+	assert.ok(Buffer.byteLength(written()) < seconds * 8000, `${Buffer.byteLength(written())} bytes`);
 });
 
 test('URLs come from a pipe, and keys from the terminal', {skip: missing('bash')}, async t => {

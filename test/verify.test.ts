@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import {createHash} from 'node:crypto';
-import {open, readFile, rm, stat, truncate, utimes, writeFile} from 'node:fs/promises';
+import {readFile, rm, stat, truncate, utimes, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {test} from 'node:test';
 import {setImmediate, setTimeout as sleep} from 'node:timers/promises';
@@ -8,6 +8,7 @@ import {BlockChecksums} from '../source/engine/store/block-checksums.ts';
 import type {SparseFile} from '../source/engine/store/sparse-file.ts';
 import {startInstance} from './support/cli.ts';
 import {content, firstWrongByte} from './support/content.ts';
+import {damage} from './support/damage.ts';
 import {
 	downloadOf,
 	startDownload,
@@ -22,12 +23,6 @@ import {recordedRanges} from './support/recorded-ranges.ts';
 
 const MiB = 1024 * 1024;
 const etag = '"v1"';
-
-async function damage(file: string, offset: number): Promise<void> {
-	const handle = await open(file, 'r+');
-	await handle.write('damaged', offset);
-	await handle.close();
-}
 
 const sha256 = (bytes: Uint8Array) => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 

@@ -2,7 +2,16 @@
 import type {Scheduler} from '../fetch/scheduler.ts';
 import {isFull} from '../store/disk-error.ts';
 import type {DownloadRecord} from '../store/record.ts';
+import type {SparseFile} from '../store/sparse-file.ts';
 import type {DownloadEffects, DownloadState} from './download-state.ts';
+
+/** A checkpoint whose record is on disk. */
+export type Recorded = {
+	readonly file: SparseFile;
+	/** Those of the file when its ranges were taken. */
+	readonly losses: number;
+	readonly ranges: DownloadRecord['ranges'];
+};
 
 const checkpointMs = 500;
 /** Blocks recorded last, which are checked again after an unclean end. */
@@ -13,20 +22,20 @@ export class Checkpoints {
 	readonly #scheduler: Scheduler;
 	readonly #effects: DownloadEffects;
 	readonly #recordWhole: (change: Partial<DownloadRecord>) => Promise<void>;
-	readonly #onRecorded: () => void;
+	readonly #onRecorded: (recorded: Recorded) => void;
 	#timer: NodeJS.Timeout | undefined;
 	#running: Promise<void> = Promise.resolve();
 
 	/**
 	 * `recordWhole` records a file of which every byte is durable and proven to be of one version. `onRecorded` is
-	 * called when the bytes received before a checkpoint are durable.
+	 * called when the record of a checkpoint is on disk.
 	 */
 	constructor(
 		state: DownloadState,
 		scheduler: Scheduler,
 		effects: DownloadEffects,
 		recordWhole: (change: Partial<DownloadRecord>) => Promise<void>,
-		onRecorded: () => void,
+		onRecorded: (recorded: Recorded) => void,
 	) {
 		this.#state = state;
 		this.#scheduler = scheduler;
@@ -78,7 +87,8 @@ export class Checkpoints {
 			// Taken in the same tick as the ranges: every recorded byte has its checksum.
 			const {pieces} = checks;
 			const finished = checks.unsaved(file);
-			const {ranges, identity} = await file.checkpoint();
+			const {losses} = file;
+			const {ranges: synced, identity} = await file.checkpoint();
 			// Before the record: a complete download has all checksums, unless the disk has no room for them.
 			const saved = await checks.save(file).catch(undefinedIfFull);
 			if (file !== this.#state.file || recordFile.refusal) {
@@ -91,9 +101,10 @@ export class Checkpoints {
 			const checked = saved ? pieces : [...pieces, ...finished];
 			// Bytes received since the sync belong to the next checkpoint; bytes lost since are missing again.
 			const isComplete = wasComplete && file.isComplete;
+			const ranges = synced.map(({start, end}) => [start, end] as const);
 			const recorded: Partial<DownloadRecord> = {
 				error: retries.permanentError,
-				ranges: ranges.map(({start, end}) => [start, end]),
+				ranges,
 				unsettled: this.#state.isClosed || recentBlocks.length === 0 ? undefined : recentBlocks,
 				pieces: checked.length === 0 ? undefined : checked.map(({start, end, crc}) => [start, end, crc]),
 				...(identity && {dataFile: identity}),
@@ -103,7 +114,7 @@ export class Checkpoints {
 			const isProven = this.#scheduler.isProven && !file.doubt;
 			const isWhole = isComplete && isProven && !this.#state.isComplete && !retries.permanentError;
 			await (isWhole ? this.#recordWhole(recorded) : recordFile.save(recorded));
-			this.#onRecorded();
+			this.#onRecorded({file, losses, ranges});
 		} catch (error) {
 			if (file === this.#state.file) {
 				this.#effects.failed(error);

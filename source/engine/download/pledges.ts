@@ -15,7 +15,8 @@ import {
 } from '../film/pledge.ts';
 import {playable, watchTo} from '../film/playable.ts';
 import {RangeSet, type Range} from '../store/range-set.ts';
-import type {DownloadRecord, StoredPledge} from '../store/record.ts';
+import type {StoredPledge} from '../store/record.ts';
+import type {Recorded} from './checkpoints.ts';
 import type {DownloadState} from './download-state.ts';
 import {afterRate, isSlow, type Pace} from './pace.ts';
 import {isMeasured, PledgeRoom} from './pledge-room.ts';
@@ -51,8 +52,10 @@ export class Pledges implements PledgedRanges {
 	#pace: Pace = {};
 	/** Time of the last measurement, in milliseconds since the epoch. */
 	#measuredAt = 0;
-	/** The recorded ranges as a set, and the array from which it was made. */
-	#durable: {of: DownloadRecord['ranges']; set: RangeSet} | undefined;
+	/** What the record on disk lists. */
+	#recorded: Recorded;
+	/** Its ranges as a set, once a view needs them. */
+	#durable: RangeSet | undefined;
 	/** Numbers of the pledges whose bytes are all present: a checkpoint was requested. */
 	#present = new Set<number>();
 	readonly #room: PledgeRoom;
@@ -61,8 +64,10 @@ export class Pledges implements PledgedRanges {
 	#wasNearEnd = false;
 
 	constructor(state: DownloadState, context: PledgeContext) {
+		const {file, record} = state;
 		this.#state = state;
 		this.#context = context;
+		this.#recorded = {file, losses: file.losses, ranges: record.ranges};
 		this.#room = new PledgeRoom(state, {
 			pledged: () => this.#pledgedRanges,
 			resolve: n => this.#resolved(n),
@@ -167,8 +172,10 @@ export class Pledges implements PledgedRanges {
 		this.#state.changed();
 	}
 
-	/** Call after a checkpoint is recorded. */
-	recorded(): void {
+	/** Call when the record of a checkpoint is on disk. */
+	recorded(recorded: Recorded): void {
+		this.#recorded = recorded;
+		this.#durable = undefined;
 		if (this.exist) {
 			this.update();
 			this.#state.changed();
@@ -359,13 +366,14 @@ export class Pledges implements PledgedRanges {
 		};
 	}
 
+	/**
+	 * The bytes are synced, and the record on disk lists them: the one in memory is ahead of it while a save runs. After a
+	 * loss, it may list bytes that were fetched again and are not synced.
+	 */
 	#isDurable(range: Range): boolean {
-		const {ranges} = this.#state.record;
-		if (this.#durable?.of !== ranges) {
-			this.#durable = {of: ranges, set: new RangeSet(ranges.map(([start, end]) => ({start, end})))};
-		}
-
-		return this.#durable.set.covers(range);
+		const {file, losses, ranges} = this.#recorded;
+		this.#durable ??= new RangeSet(ranges.map(([start, end]) => ({start, end})));
+		return file === this.#state.file && losses === file.losses && this.#durable.covers(range);
 	}
 }
 

@@ -118,7 +118,7 @@ export class Transfer {
 			scheduler,
 			effects,
 			change => completeOrVerify(state, scheduler, verification, change),
-			() => pledges.recorded(),
+			recorded => pledges.recorded(recorded),
 		);
 		const holes = new Holes(state, checkpoints, effects);
 		const verification = new Verification(state, checkpoints, holes, effects, () =>

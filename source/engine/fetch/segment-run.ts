@@ -195,7 +195,7 @@ export class SegmentRun {
 			traits.wholeResponses < maxWholeResponses
 		) {
 			// The host did not refuse the connection.
-			segment.answeredAt = performance.now();
+			segment.answered();
 			throw new DownStreamError(
 				'origin-truncated',
 				`${host} sent the whole file although it has sent parts before`,
@@ -217,7 +217,7 @@ export class SegmentRun {
 
 		await this.#description.take(response);
 		Logger.debug(`${record.id}: ${host} sends bytes ${range.start} to ${range.end}`);
-		segment.answeredAt = performance.now();
+		segment.answered();
 		context.services.hosts.answered(host, segment);
 		if (acceptsRanges) {
 			segment.end = Math.min(segment.end, range.end);
@@ -254,11 +254,13 @@ export class SegmentRun {
 				}
 
 				signal.throwIfAborted();
+				const storedFrom = performance.now();
 				await this.#store(position, slice);
 				if (position === 0 || !this.#context.hasFileInfo) {
 					await this.#description.takeFirstBytes(chunk);
 				}
 
+				segment.storing += performance.now() - storedFrom;
 				position += slice.length;
 				segment.received += slice.length;
 				this.#measure();

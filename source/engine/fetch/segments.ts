@@ -9,6 +9,11 @@ const settlingMs = 25;
 const steadyMs = 250;
 /** Milliseconds after which the rate of an origin that sends in bursts is known. */
 const sustainedMs = 1000;
+/**
+ * A process that is busy for a larger part of the time is the bottleneck: bytes wait in its sockets, and the rates of its
+ * connections are unknown.
+ */
+const busyPart = 0.8;
 /** Milliseconds to read the bytes that are in the socket. */
 const retiringMs = 50;
 
@@ -25,7 +30,11 @@ export class Segment {
 	/** The host has accepted the connection. */
 	isConnected = false;
 	/** When a response of the cached version came, in milliseconds of `performance.now()`. */
-	answeredAt: number | undefined;
+	#answeredAt: number | undefined;
+	/** The use of the event loop until then. */
+	#loopBefore = performance.eventLoopUtilization();
+	/** Milliseconds since then in which the disk was awaited, while the next bytes waited in the socket. */
+	storing = 0;
 	/** The response was read to its end. */
 	isRead = false;
 	/** Bytes since the response. */
@@ -56,7 +65,13 @@ export class Segment {
 	}
 
 	get isAnswered(): boolean {
-		return this.answeredAt !== undefined;
+		return this.#answeredAt !== undefined;
+	}
+
+	/** A response of the cached version came. */
+	answered(): void {
+		this.#answeredAt = performance.now();
+		this.#loopBefore = performance.eventLoopUtilization();
 	}
 
 	/** Rough bytes per second since the response; undefined until it is meaningful. */
@@ -64,15 +79,25 @@ export class Segment {
 		return this.#rateAfter(settlingMs);
 	}
 
-	/** Bytes per second since the response; undefined until the connections beside it have a steady rate too. */
+	/**
+	 * Bytes per second since the response; undefined until the connections beside it have a steady rate too, and while this
+	 * process is the bottleneck.
+	 */
 	get rate(): number | undefined {
-		return this.#rateAfter(steadyMs);
+		return this.#isHeldUp ? undefined : this.#rateAfter(steadyMs);
 	}
 
-	/** Bytes per second over a second or more; undefined before. */
+	/** The same over a second or more. */
 	get sustainedRate(): number | undefined {
-		const milliseconds = performance.now() - (this.answeredAt ?? Infinity);
-		return milliseconds < sustainedMs ? undefined : (this.received * 1000) / milliseconds;
+		const milliseconds = performance.now() - (this.#answeredAt ?? Infinity);
+		return milliseconds < sustainedMs || this.#isHeldUp
+			? undefined
+			: (this.received * 1000) / (milliseconds - this.storing);
+	}
+
+	/** This process is short of the processor: another connection would bring nothing earlier. */
+	get #isHeldUp(): boolean {
+		return performance.eventLoopUtilization(this.#loopBefore).utilization > busyPart;
 	}
 
 	/** The connection is ending, and counts no longer. */
@@ -81,10 +106,10 @@ export class Segment {
 	}
 
 	#rateAfter(least: number): number | undefined {
-		const milliseconds = performance.now() - (this.answeredAt ?? Infinity);
+		const milliseconds = performance.now() - (this.#answeredAt ?? Infinity);
 		return milliseconds < least && this.offset < this.end
 			? undefined
-			: (this.received * 1000) / Math.max(1, milliseconds);
+			: (this.received * 1000) / Math.max(1, milliseconds - this.storing);
 	}
 }
 

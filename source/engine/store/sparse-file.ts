@@ -23,6 +23,8 @@ export class SparseFile {
 	access: Pick<Writable, 'refusal'> = alwaysWritable;
 	/** Set while present bytes may have been changed by another program. */
 	doubt: Doubt | undefined;
+	/** How often bytes were lost that may be recorded. */
+	losses = 0;
 	#reader: Promise<FileHandle> | undefined;
 	#writer: Promise<FileHandle> | undefined;
 	/** Replaced handles, which are closed with the file. */
@@ -178,6 +180,7 @@ export class SparseFile {
 	forget(ranges: Iterable<Range>): void {
 		const wasComplete = this.isComplete;
 		for (const range of ranges) {
+			this.losses++;
 			this.#present.remove(range);
 		}
 

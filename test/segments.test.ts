@@ -1,0 +1,34 @@
+// The rate of a connection tells what another one would gain.
+import assert from 'node:assert/strict';
+import {test} from 'node:test';
+import {setTimeout as sleep} from 'node:timers/promises';
+import {Segment} from '../source/engine/fetch/segments.ts';
+
+const MiB = 1024 * 1024;
+
+function answeredSegment(): Segment {
+	const segment = new Segment({start: 0, end: 8 * MiB, for: 'fill', urgent: false});
+	segment.answered();
+	segment.offset = MiB;
+	segment.received = MiB;
+	return segment;
+}
+
+test('a busy process knows no rate of a connection, whose bytes wait in the socket', async () => {
+	const segment = answeredSegment();
+	for (const end = performance.now() + 1100; performance.now() < end;) {
+		// Busy.
+	}
+
+	assert.deepEqual([segment.rate, segment.sustainedRate], [undefined, undefined]);
+	const other = answeredSegment();
+	await sleep(1100);
+	assert.ok(other.rate! > 0 && other.sustainedRate! > 0);
+});
+
+test('the time of the disk does not count in the rate of a connection', async () => {
+	const [plain, delayed] = [answeredSegment(), answeredSegment()];
+	await sleep(300);
+	delayed.storing = 250;
+	assert.ok(plain.rate! < delayed.rate!);
+});
