@@ -159,7 +159,7 @@ test('Ctrl+C in get leaves the running instance unchanged and reports the kept b
 
 	get.child.kill('SIGINT');
 	assert.equal(await get.exit(), 130);
-	assert.match(get.stderr, /^downstream-tui: kept \S+ MiB of 2 files; the same command resumes\n$/);
+	assert.match(get.stderr, /^downstream-tui: kept \S+ [KM]iB of 2 files; the same command resumes\n$/);
 	const after = await listed(t, storage);
 	assert.deepEqual(
 		after.map(({name, status}) => [name, status]),
