@@ -207,24 +207,18 @@ test(
 	},
 );
 
+/** For a shell that changes the conditions of the program. */
+async function getCommand(storage: string, ...args: string[]): Promise<string[]> {
+	return [process.execPath, await builtCli(), 'get', '--port', '0', '--storage', storage, ...args];
+}
+
 test(
 	'a full output fails with its reason',
 	{skip: !existsSync('/dev/full') && 'needs /dev/full'},
 	async t => {
 		const {storage} = await prepare(t);
 		const origin = await startOrigin(t, {size: MiB, etag: '"v1"'});
-		const command = [
-			process.execPath,
-			await builtCli(),
-			'get',
-			'--port',
-			'0',
-			'--storage',
-			storage,
-			'-o',
-			'-',
-			origin.url,
-		];
+		const command = await getCommand(storage, '-o', '-', origin.url);
 		const failed: unknown = await promisify(execFile)(
 			'sh',
 			['-c', 'exec "$@" > /dev/full', 'sh', ...command],
@@ -241,16 +235,7 @@ test(
 test('a file beyond the limit of the shell fails with its reason', {skip: isWindows}, async t => {
 	const {storage} = await prepare(t);
 	const origin = await startOrigin(t, {size: 4 * MiB, etag: '"v1"'});
-	const command = [
-		process.execPath,
-		await builtCli(),
-		'get',
-		'--port',
-		'0',
-		'--storage',
-		storage,
-		origin.url,
-	];
+	const command = await getCommand(storage, origin.url);
 	// In blocks of 512 or 1024 bytes.
 	const limited = CliProcess.run(t, ['sh', '-c', 'ulimit -f 2000; exec "$@"', 'sh', ...command], {});
 	assert.equal(await limited.exit(), 1, limited.stderr);
