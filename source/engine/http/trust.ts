@@ -1,5 +1,6 @@
 // The certificates that origins are verified with. TLS loads on demand, in 20 ms, and parsing all root certificates takes
 // 20 ms more.
+import type * as tls from 'node:tls';
 import type {SecureContext} from 'node:tls';
 
 /** Keyed by the additional trusted certificate. */
@@ -7,7 +8,14 @@ const contexts = new Map<string, SecureContext>();
 
 /** A context that trusts `ca`, a PEM file, besides the root certificates. */
 export async function contextWith(ca: string): Promise<SecureContext> {
-	const {createSecureContext, rootCertificates} = await import('node:tls');
+	return contextFrom(await import('node:tls'), ca);
+}
+
+/** The same where TLS is loaded. */
+export function contextFrom(
+	{createSecureContext, rootCertificates}: Pick<typeof tls, 'createSecureContext' | 'rootCertificates'>,
+	ca: string,
+): SecureContext {
 	const context = contexts.get(ca) ?? createSecureContext({ca: [...rootCertificates, ca]});
 	contexts.set(ca, context);
 	return context;

@@ -10,6 +10,7 @@ import {socksTunnel, type OpenTunnel} from './socks-tunnel.ts';
 import {socksOf} from './proxy-settings.ts';
 import {delayEnd, writeUsualCase} from './socket-repairs.ts';
 import {authorizationOf, nameOf, authenticationFailed} from './proxy-login.ts';
+import {contextFrom} from './trust.ts';
 
 /** Limit for successive reused connections that turn out to be closed. */
 const maxRetries = 4;
@@ -148,7 +149,7 @@ function tlsOptionsOf(tls: TlsOptions, timeouts: HttpTimeouts): buildConnector.B
 		allowH2: false,
 		...(tls.ca === undefined
 			? {}
-			: {secureContext: createSecureContext({ca: [...rootCertificates, tls.ca]})}),
+			: {secureContext: contextFrom({createSecureContext, rootCertificates}, tls.ca)}),
 		...(tls.insecure ? {rejectUnauthorized: false} : {}),
 	};
 }
