@@ -3,7 +3,7 @@ import {soonSeconds, type Demand} from '../fetch/next-segment.ts';
 import type {Scheduler} from '../fetch/scheduler.ts';
 import {SpeedMeter} from '../fetch/speed-meter.ts';
 import type {FilmMap} from '../film/film-map.ts';
-import {RangeSet, type PresentSet, type Range} from '../store/range-set.ts';
+import {without, type PresentSet, type Range} from '../store/range-set.ts';
 import type {DownloadState} from './download-state.ts';
 import {playerPlace} from './player-place.ts';
 import type {Pledges} from './pledges.ts';
@@ -117,9 +117,7 @@ export function takenRanges(
 		.map(({start, end}) => ({start, end: Math.max(start, Math.min(end, size))}))
 		.filter(({start, end}) => end <= window.start || window.end <= start);
 	const others = wanted.filter(demand => demand !== own).map(demand => windowOf(demand, size));
-	const taken = new RangeSet([...others, ...elsewhere]);
-	taken.remove(window);
-	return [...taken];
+	return without([window], [...others, ...elsewhere]);
 }
 
 function windowOf({offset, end, ahead}: Demand, size: number): Range {

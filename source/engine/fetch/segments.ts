@@ -90,9 +90,7 @@ export class Segment {
 	/** The same over a second or more. */
 	get sustainedRate(): number | undefined {
 		const milliseconds = performance.now() - (this.#answeredAt ?? Infinity);
-		return milliseconds < sustainedMs || this.#isHeldUp
-			? undefined
-			: (this.received * 1000) / (milliseconds - this.storing);
+		return milliseconds < sustainedMs || this.#isHeldUp ? undefined : this.#meanRate(milliseconds);
 	}
 
 	/** This process is short of the processor: another connection would bring nothing earlier. */
@@ -107,9 +105,12 @@ export class Segment {
 
 	#rateAfter(least: number): number | undefined {
 		const milliseconds = performance.now() - (this.#answeredAt ?? Infinity);
-		return milliseconds < least && this.offset < this.end
-			? undefined
-			: (this.received * 1000) / Math.max(1, milliseconds - this.storing);
+		return milliseconds < least && this.offset < this.end ? undefined : this.#meanRate(milliseconds);
+	}
+
+	/** Bytes per second, without the time in which the disk was awaited. */
+	#meanRate(milliseconds: number): number {
+		return (this.received * 1000) / Math.max(1, milliseconds - this.storing);
 	}
 }
 

@@ -1,5 +1,5 @@
 // The minutes of a film that play with the present bytes, and a forecast of stalls. Pure.
-import {RangeSet, type PresentSet, type Range} from '../store/range-set.ts';
+import {without, type PresentSet, type Range} from '../store/range-set.ts';
 import {leastReadOver, type FilmMap} from './film-map.ts';
 
 /** Milliseconds `[from, to)`. */
@@ -239,16 +239,6 @@ function distinctOffsets({tracks}: FilmMap): Array<readonly number[]> {
 	}
 
 	return lists;
-}
-
-/** Sorted and merged. */
-export function without(excluded: readonly Range[], ranges: readonly Range[]): Range[] {
-	const set = new RangeSet(ranges);
-	for (const each of excluded) {
-		set.remove(each);
-	}
-
-	return [...set];
 }
 
 /** Counts the bytes that arrive up to the last needed one: the index, then other ranges, then what is needed, in its order. */

@@ -1,10 +1,10 @@
 // Pledges: stretches of a download to keep on disk. Reads requests, merges pledges, and resolves them into bytes. Pure.
 import {DownStreamError, type SafeRequest} from '../../downstream.ts';
 import {formatTime} from '../../text/film-words.ts';
-import type {Range} from '../store/range-set.ts';
+import {without, type Range} from '../store/range-set.ts';
 import type {StoredPledge} from '../store/record.ts';
 import type {FilmMap} from './film-map.ts';
-import {marginMs, readsOf, startAt, without} from './playable.ts';
+import {marginMs, readsOf, startAt} from './playable.ts';
 
 /** The facts that turn a pledge into bytes. */
 export type PledgeFacts = {

@@ -165,6 +165,16 @@ export class RangeSet implements PresentSet {
 	}
 }
 
+/** The bytes of `ranges` outside of `excluded`, sorted and merged. */
+export function without(excluded: readonly Range[], ranges: readonly Range[]): Range[] {
+	const set = new RangeSet(ranges);
+	for (const each of excluded) {
+		set.remove(each);
+	}
+
+	return [...set];
+}
+
 function pagesOf(edges: number[]): number[][] {
 	if (edges.length <= 2 * pageEdges) {
 		return edges.length === 0 ? [] : [edges];
