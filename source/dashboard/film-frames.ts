@@ -2,7 +2,7 @@
 import type {Download, DownloadFilm} from '../downstream.ts';
 import {barOf} from './film-lines.ts';
 import {frameCount, frameTimes, type FilmFrame} from './frames.ts';
-import {errorMessage} from './messages.ts';
+import {messageOf} from '../text/message-of.ts';
 import {details} from './mode.ts';
 import type {UiStore} from './ui-store.ts';
 
@@ -94,7 +94,7 @@ export class FilmFrames {
 		} catch (error) {
 			if (!abort.signal.aborted) {
 				this.#isOn = false;
-				this.#ui.say(`i: ${errorMessage(error)}`, true);
+				this.#ui.say(`i: ${messageOf(error)}`, true);
 			}
 		}
 

@@ -88,7 +88,3 @@ export function logLine({at, text, repeats}: Message, ascii = false): string {
 		? `${line} (${ascii ? 'x' : '×'}${repeats.count} since ${formatClock(repeats.since)})`
 		: line;
 }
-
-export function errorMessage(error: unknown): string {
-	return error instanceof Error ? error.message : String(error);
-}

@@ -4,7 +4,8 @@ import type {Form} from './form.ts';
 import type {FilmFrame} from './frames.ts';
 import {scrollTop} from './layout.ts';
 import {listWindow, wholeList, type ListView, type ListWindow} from './list-view.ts';
-import {appended, errorMessage, isRepeated, type Message} from './messages.ts';
+import {messageOf} from '../text/message-of.ts';
+import {appended, isRepeated, type Message} from './messages.ts';
 import {details, list, type Dialog, type Mode} from './mode.ts';
 import type {SnapshotFeed} from './snapshot-feed.ts';
 import type {Field} from './text-field.tsx';
@@ -228,7 +229,7 @@ export class UiStore {
 				if (isOpen()) {
 					this.showForm(form);
 				} else if (error !== undefined) {
-					this.say(errorMessage(error), true);
+					this.say(messageOf(error), true);
 				}
 			},
 			close: () => {
@@ -319,7 +320,7 @@ export class UiStore {
 		action()
 			.then(
 				text => text && this.say(text),
-				(error: unknown) => this.say(errorMessage(error), true),
+				(error: unknown) => this.say(messageOf(error), true),
 			)
 			.finally(() => this.feed.refresh())
 			.catch(() => undefined);

@@ -19,7 +19,7 @@ import {
 	type Item,
 	type TextItem,
 } from '../form.ts';
-import {errorMessage} from '../messages.ts';
+import {messageOf} from '../../text/message-of.ts';
 import {cleanText} from '../../text/clean-text.ts';
 import {fieldOf} from '../text-field.tsx';
 import type {UiStore} from '../ui-store.ts';
@@ -92,7 +92,7 @@ export class AddDialog {
 					firstId ??= download.id;
 					(existed ? known : added).push(cleanText(download.name));
 				} catch (error) {
-					this.#reopen(form, urls.slice(urls.indexOf(url)), errorMessage(error));
+					this.#reopen(form, urls.slice(urls.indexOf(url)), messageOf(error));
 					return;
 				}
 			}

@@ -14,7 +14,7 @@ import {
 	type Form,
 	type Item,
 } from '../form.ts';
-import {errorMessage} from '../messages.ts';
+import {messageOf} from '../../text/message-of.ts';
 import {amount} from '../../text/status-words.ts';
 import type {UiStore} from '../ui-store.ts';
 
@@ -89,7 +89,7 @@ export class ExportDialog {
 				const shown =
 					isClash && !isKnownClash
 						? withClash(form, await this.#ui.host.describeFile(to))
-						: withProblem(form, errorMessage(error));
+						: withProblem(form, messageOf(error));
 				dialog.show(shown, error);
 				return undefined;
 			} finally {

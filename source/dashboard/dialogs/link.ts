@@ -3,7 +3,7 @@ import type {Download} from '../../downstream.ts';
 import {maskUrl} from '../../text/mask-url.ts';
 import {cleanText, fitName} from '../../text/clean-text.ts';
 import {createForm, note, presetItem, textOf, withNotice, withProblem, type Form} from '../form.ts';
-import {errorMessage} from '../messages.ts';
+import {messageOf} from '../../text/message-of.ts';
 import {share} from '../../text/status-words.ts';
 import type {UiStore} from '../ui-store.ts';
 
@@ -22,7 +22,7 @@ export function openLinkDialog(ui: UiStore, download: Download): void {
 				try {
 					await ui.downstream.update(download.id, {url: textOf(form, 'url').trim()});
 				} catch (error) {
-					dialog.show(withProblem(form, errorMessage(error)), error);
+					dialog.show(withProblem(form, messageOf(error)), error);
 					return undefined;
 				}
 

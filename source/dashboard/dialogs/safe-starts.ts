@@ -5,7 +5,7 @@ import {formatBytes, formatDuration} from '../../text/format.ts';
 import {safeRequestOf, startOf} from '../../text/safe-request.ts';
 import {settleEach} from '../../wait.ts';
 import {createForm, note, presetItem, textOf, withProblem, type Form} from '../form.ts';
-import {errorMessage} from '../messages.ts';
+import {messageOf} from '../../text/message-of.ts';
 import type {UiStore} from '../ui-store.ts';
 import {ShownCost} from './safe.ts';
 
@@ -33,7 +33,7 @@ export function openSafeStartsDialog(ui: UiStore): void {
 			try {
 				request = button === 'lift' ? undefined : requestOf(form);
 			} catch (error) {
-				ui.showForm(withProblem(form, errorMessage(error)));
+				ui.showForm(withProblem(form, messageOf(error)));
 				return;
 			}
 
@@ -155,7 +155,7 @@ async function makeSafe(
 	const failures: string[] = [];
 	for await (const one of settleEach(downloads, ({id}) => ui.downstream.makeSafe(id, request))) {
 		if (one.status === 'rejected') {
-			failures.push(`${cleanText(one.item.name)}: ${errorMessage(one.reason)}`);
+			failures.push(`${cleanText(one.item.name)}: ${messageOf(one.reason)}`);
 		}
 	}
 

@@ -19,7 +19,7 @@ import {
 	type Item,
 	type TextItem,
 } from '../form.ts';
-import {errorMessage} from '../messages.ts';
+import {messageOf} from '../../text/message-of.ts';
 import type {UiStore} from '../ui-store.ts';
 
 /** Milliseconds of the next download. */
@@ -92,7 +92,7 @@ export function openSafeDialog(ui: UiStore, download: Download): void {
 					dialog.close();
 					return `${cleanText(download.name)}: ${pledgeWords(pledge, download)}`;
 				} catch (error) {
-					dialog.show(withProblem(form, errorMessage(error)), error);
+					dialog.show(withProblem(form, messageOf(error)), error);
 					return undefined;
 				}
 			});
@@ -177,7 +177,7 @@ async function costOf(ui: UiStore, {id}: Download, form: Form): Promise<string |
 		const pledge = await ui.downstream.makeSafe(id, {...request, dryRun: true});
 		return costWords(pledge, ui.feed.frame.snapshot.bytesPerSecond, Date.now());
 	} catch (error) {
-		return errorMessage(error);
+		return messageOf(error);
 	}
 }
 

@@ -1,6 +1,7 @@
 // The thread that reads film maps, one after the other. The bytes come from the thread that started it.
 import {once} from 'node:events';
 import {parentPort} from 'node:worker_threads';
+import {messageOf} from '../../text/message-of.ts';
 import type {ForFilmWorker, FromFilmWorker} from './film-thread.ts';
 import {NoFilm} from './no-film.ts';
 import {readFilm} from './read-film.ts';
@@ -35,7 +36,7 @@ async function answerTo(size: number): Promise<FromFilmWorker> {
 	} catch (error) {
 		return {
 			problem: error instanceof NoFilm ? error.problem : 'damaged',
-			message: error instanceof Error ? error.message : String(error),
+			message: messageOf(error),
 		};
 	} finally {
 		isOver = true;

@@ -4,6 +4,7 @@ import {lstat, readFile} from 'node:fs/promises';
 import path from 'node:path';
 import {type DownloadFilm, type FilmProblem} from '../../downstream.ts';
 import {Logger} from '../../log.ts';
+import {messageOf} from '../../text/message-of.ts';
 import {writeDurably} from '../store/durable-file.ts';
 import type {Range} from '../store/range-set.ts';
 import type {SparseFile} from '../store/sparse-file.ts';
@@ -243,7 +244,7 @@ export class Film {
 				// An error of the disk concerns the download; an error of the parser does not go away.
 				this.#isSettled = true;
 				this.#problem = error instanceof NoFilm ? error.problem : undefined;
-				Logger.info(`${id}: no film map: ${error instanceof Error ? error.message : String(error)}`);
+				Logger.info(`${id}: no film map: ${messageOf(error)}`);
 			}
 		} finally {
 			if (this.#reading === reading) {
