@@ -168,6 +168,8 @@ test('the mouse is off until enabled, and off again at the end', async t => {
 	const storage = await temporaryFolder(t);
 	const urls = [origin.urlOf('/a.bin'), origin.urlOf('/b.bin')];
 	const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', storage, ...urls], size);
+	// `q` asks while a download runs.
+	await terminal.shows(/✓ a\.bin/);
 	await terminal.shows(/✓ b\.bin/);
 	assert.ok(!terminal.raw.includes('\u001B[?1000h'));
 	terminal.press('M');

@@ -165,8 +165,14 @@ export class TestTerminal {
 		(this.#pty as IPty & {destroy: () => void}).destroy();
 	}
 
-	exit(): Promise<number> {
-		return this.#exit;
+	/** The exit code. Fails the test, with the screen, if the program does not end within 60 s. */
+	async exit(): Promise<number> {
+		const code = await Promise.race([this.#exit, sleep(60_000, undefined, {ref: false})]);
+		if (code === undefined) {
+			throw new Error(`60 s passed without an exit:\n${this.screen}`);
+		}
+
+		return code;
 	}
 
 	/** Resolves with the screen once it matches. Fails the test, with the screen, if the program ends before. */
