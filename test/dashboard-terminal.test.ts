@@ -390,15 +390,16 @@ test('a terminal that hung while the program quit is restored once it takes outp
 });
 
 test('URLs of the command line that are not added yet are added before the program quits', async t => {
+	const origin = await startOrigin(t, {size: 120 * MiB, etag: '"v1"', bytesPerSecond: MiB});
 	const folder = await temporaryFolder(t);
-	const urls = Array.from({length: 60}, (_, number) => `http://127.0.0.1:9/${number}.bin`);
+	const urls = Array.from({length: 60}, (_, number) => origin.urlOf(`/${number}.bin`));
 	const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', folder, ...urls], {
 		columns: 120,
 		rows: 40,
 	});
-	await terminal.shows('0.bin');
+	await terminal.shows(/↓ \d+\.bin/);
 	terminal.press('q');
-	await terminal.shows(/Quit|quit/);
+	await terminal.shows('Quit?');
 	await terminal.answer('q');
 	assert.equal(await terminal.exit(), 0);
 	const list = await CliProcess.start(t, ['list', '--storage', folder]);

@@ -220,7 +220,7 @@ test('an unstable validator is recorded, and a change behind it is detected', {t
 
 /** A slow download in the background, with more than a mebibyte of the old version. */
 async function downloading(t: TestContext, options: Partial<EngineOptions> = {}) {
-	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
+	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: MiB / 4});
 	const running = await startEngine(t, options);
 	const {download} = await running.engine.add({url: origin.url});
 	await until(running.engine, download.id, ({present}) => present > MiB);
@@ -230,6 +230,11 @@ async function downloading(t: TestContext, options: Partial<EngineOptions> = {})
 async function relabelled(t: TestContext, seed: number) {
 	const {origin, running, download} = await downloading(t);
 	Object.assign(origin.options, {etag: '"v2"', bytesPerSecond: undefined, seed});
+	// Else the running responses may cover the whole file.
+	for (const socket of origin.sockets) {
+		socket.destroy();
+	}
+
 	const failed = await until(running.engine, download.id, ({status}) => status === 'failed');
 	assert.equal(failed.error?.code, 'origin-changed');
 	return {origin, running, failed};

@@ -13,7 +13,7 @@ import {ProxyServer} from '../proxy/server.ts';
 import type {Netrc} from '../requests/netrc.ts';
 
 /** Milliseconds until TLS is loaded for the first origin that needs it; by then a short `get` has ended. */
-const tlsAfterMs = 500;
+export const tlsAfterMs = 500;
 
 export type EngineHost = {
 	readonly engine: Engine;
