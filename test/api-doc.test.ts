@@ -243,7 +243,7 @@ test('each documented request gets the documented and described response', async
 /** The fields of the events of `serve --json`, from the table of the document. */
 const eventFields = new Map(
 	Array.from(
-		/^## Events of `serve --json`$(.*?)^## /ms.exec(document)![1]!.matchAll(/^\| `(\w+)` +\|(.*?)\|/gm),
+		/^## Events of `serve --json`$(.*?)^## /ms.exec(document)![1]!.matchAll(/^\| `([\w-]+)` +\|(.*?)\|/gm),
 		([, event, fields]) => [event!, Array.from(fields!.matchAll(/`(\w+)`/g), ([, field]) => field!)],
 	),
 );
@@ -261,8 +261,13 @@ test('the document has every printed event with its fields', () => {
 	const player = {id: 'p', name: 'mpv', offset: 0, ready: 0, readyMs: null, blocked: false, connected: true};
 	const error = {code: 'origin-busy', message: 'm', at: 0} as const;
 	const known: Download = {...blankDownload, size: 1000, status: 'active'};
+	const film = {
+		...{durationMs: 60_000, exact: true, indexBytes: 100, indexOffset: 0, tracks: [], playable: []},
+		...{position: 0, watchTo: null, forecastRate: 1, stallAt: null, waitMs: 0, neededRate: 0},
+	};
 	const states: Download[] = [
 		blankDownload,
+		{...known, film},
 		{...known, players: [player]},
 		{...known, status: 'waiting', error, retryAt: 1},
 		{...known, status: 'queued', hostCeiling: 1},
