@@ -11,6 +11,7 @@ import {promisify} from 'node:util';
 import {routes} from '../source/proxy/control-api.ts';
 import type {SnapshotChanges} from '../source/proxy/snapshot-changes.ts';
 import {openApi} from '../source/proxy/openapi.ts';
+import {Problem} from '../source/proxy/problem.ts';
 import {
 	addRequest,
 	downloadChange,
@@ -20,7 +21,7 @@ import {
 	type JsonSchema,
 } from '../source/schema.ts';
 import {EventLines, readyLine} from '../source/cli/output/event-lines.ts';
-import type {Download} from '../source/downstream.ts';
+import {DownStreamError, errorKinds, type Download, type ErrorCode} from '../source/downstream.ts';
 import {blankDownload} from './support/blank-download.ts';
 import {missing} from './support/programs.ts';
 import {CliProcess, cleanEnvironment, type CliEvent} from './support/cli.ts';
@@ -243,7 +244,7 @@ test('each documented request gets the documented and described response', async
 /** The fields of the events of `serve --json`, from the table of the document. */
 const eventFields = new Map(
 	Array.from(
-		/^## Events of `serve --json`$(.*?)^## /ms.exec(document)![1]!.matchAll(/^\| `(\w+)` +\|(.*?)\|/gm),
+		/^## Events of `serve --json`$(.*?)^## /ms.exec(document)![1]!.matchAll(/^\| `([\w-]+)` +\|(.*?)\|/gm),
 		([, event, fields]) => [event!, Array.from(fields!.matchAll(/`(\w+)`/g), ([, field]) => field!)],
 	),
 );
@@ -261,8 +262,13 @@ test('the document has every printed event with its fields', () => {
 	const player = {id: 'p', name: 'mpv', offset: 0, ready: 0, readyMs: null, blocked: false, connected: true};
 	const error = {code: 'origin-busy', message: 'm', at: 0} as const;
 	const known: Download = {...blankDownload, size: 1000, status: 'active'};
+	const film = {
+		...{durationMs: 60_000, exact: true, indexBytes: 100, indexOffset: 0, tracks: [], playable: []},
+		...{position: 0, watchTo: null, forecastRate: 1, stallAt: null, waitMs: 0, neededRate: 0},
+	};
 	const states: Download[] = [
 		blankDownload,
+		{...known, film},
 		{...known, players: [player]},
 		{...known, status: 'waiting', error, retryAt: 1},
 		{...known, status: 'queued', hostCeiling: 1},
@@ -290,6 +296,18 @@ test('the document has every printed event with its fields', () => {
 	}
 
 	assert.deepEqual(new Set(printed.map(({event}) => event)), new Set(eventFields.keys()));
+});
+
+test('the document has every status of a problem', () => {
+	const table = /^## Problems$(.*)/ms.exec(document)![1]!;
+	const errors = [
+		...Object.keys(errorKinds).map(code => new DownStreamError(code as ErrorCode, 'A sentence.')),
+		...[401, 403, 404, 410].map(status => new DownStreamError('origin-refused', 'A sentence.', {status})),
+	];
+	for (const error of errors) {
+		const {status} = Problem.from(error);
+		assert.match(table, new RegExp(`^\\| ${status} +\\|`, 'm'), `${error.code} ${error.status}`);
+	}
 });
 
 test('the examples in sh and Python add a download', {skip: missing('curl', 'python3')}, async t => {

@@ -102,7 +102,7 @@ test('a running instance takes commands from other processes', async t => {
 	assert.equal(firstWrongByte(await readFile(path.join(folder, 'b.bin')), 0), -1);
 	const again = await run(t, ['export', ...at, '2', folder]);
 	assert.equal(again.code, 1);
-	assert.match(again.stderr, /b\.bin/);
+	assert.match(again.stderr, /b\.bin already exists; --overwrite replaces it, --keep-both keeps both\n$/);
 
 	const deleted = await run(t, ['remove', ...at, '--delete-data', '2']);
 	assert.deepEqual(deleted, {code: 0, stdout: '', stderr: ''});
@@ -136,6 +136,17 @@ test('pause, resume and cancel reach the running instance', async t => {
 	}
 });
 
+test('export --when-complete exports at the end of the download', async t => {
+	const origin = await startOrigin(t, {size: 4 * MiB, etag: '"v1"', bytesPerSecond: MiB});
+	const {serve: instance, storage} = await serve(t, origin.url);
+	await instance.event('info');
+	const file = path.join(await temporaryFolder(t), 'film.bin');
+	const planned = await run(t, ['export', '--storage', storage, '--when-complete', '1', file]);
+	assert.deepEqual(planned, {code: 0, stdout: `${file}\n`, stderr: ''});
+	await instance.event('exported');
+	assert.equal(firstWrongByte(await readFile(file), 0), -1);
+});
+
 test('list, export and verify need no running instance, and fetch nothing', async t => {
 	const origin = await startOrigin(t, {size: 400 * MiB, etag: '"v1"', bytesPerSecond: 4 * MiB});
 	const storage = path.join(await temporaryFolder(t), 'storage');
@@ -155,7 +166,9 @@ test('list, export and verify need no running instance, and fetch nothing', asyn
 	const folder = await temporaryFolder(t);
 	const exported = await run(t, ['export', ...at, '2', path.join(folder, 'here')]);
 	assert.deepEqual(exported, {code: 0, stdout: `${path.join(folder, 'here')}\n`, stderr: ''});
-	assert.equal((await run(t, ['export', ...at, '1', folder])).code, 1);
+	const early = await run(t, ['export', ...at, '1', folder]);
+	assert.equal(early.code, 1);
+	assert.match(early.stderr, /once it is complete; --when-complete exports it then\n$/);
 	assert.equal((await run(t, ['verify', ...at, '1', '2'])).code, 0);
 	for (const [verb, operand] of [
 		['add', origin.urlOf('/new')],

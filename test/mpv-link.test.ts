@@ -154,7 +154,7 @@ test('a film is watched past 92 %, and at its end', async t => {
 	assert.equal(near.position?.watched, false);
 	await engine.controlPlayer(id, {seekMs: 92_000});
 	assert.equal(downloadOf(engine, id).position?.watched, true);
-	await engine.controlPlayer(id, {seekMs: 50_000});
+	await engine.controlPlayer(id, {seekMs: 91_000});
 	assert.equal(downloadOf(engine, id).position?.watched, false);
 	player.send({event: 'end-file', reason: 'eof'});
 	const ended = await until(engine, id, ({position}) => position?.watched === true);
@@ -162,6 +162,17 @@ test('a film is watched past 92 %, and at its end', async t => {
 	player.set({path: undefined, 'time-pos': undefined});
 	await until(engine, id, ({playback}) => playback === null);
 	assert.deepEqual(downloadOf(engine, id).position, ended.position);
+});
+
+test('a stream cut off in the middle of a film leaves the position there', async t => {
+	const {engine, id, link} = await startPaused(t);
+	const player = await link({'time-pos': 50});
+	await until(engine, id, ({position}) => position?.ms === 50_000);
+	player.set({'eof-reached': true});
+	player.send({event: 'end-file', reason: 'eof'});
+	await player.quit();
+	const {position} = await until(engine, id, ({playback}) => playback === null);
+	assert.deepEqual([position?.ms, position?.watched], [50_000, false]);
 });
 
 test('a player started past the end has watched nothing', async t => {

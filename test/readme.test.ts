@@ -1,6 +1,6 @@
 // The commands and files in the readme are valid.
 import assert from 'node:assert/strict';
-import {readFileSync} from 'node:fs';
+import {existsSync, readFileSync, readdirSync} from 'node:fs';
 import {writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {test} from 'node:test';
@@ -42,6 +42,16 @@ test('the command lines of its examples are accepted', () => {
 	for (const line of lines) {
 		for (const words of argumentsIn(line)) {
 			assert.doesNotThrow(() => assertAccepted(words), line);
+		}
+	}
+});
+
+test('every named test exists', () => {
+	const root = path.join(import.meta.dirname, '..');
+	const documents = readdirSync(path.join(root, 'docs')).map(name => path.join('docs', name));
+	for (const name of ['readme.md', 'CONTRIBUTING.md', ...documents]) {
+		for (const [file] of readFileSync(path.join(root, name), 'utf8').matchAll(/test\/[\w-]+\.test\.ts/g)) {
+			assert.ok(existsSync(path.join(root, file)), `${name}: ${file}`);
 		}
 	}
 });

@@ -73,6 +73,7 @@ const wrong: Record<FlagName, [value: string, sentence: RegExp] | undefined> = {
 	overwrite: ['maybe', /^--overwrite "maybe"/],
 	keepBoth: ['maybe', /^--keep-both "maybe"/],
 	move: ['maybe', /^--move "maybe"/],
+	whenComplete: ['maybe', /^--when-complete "maybe"/],
 	all: ['maybe', /^--all "maybe"/],
 	name: undefined,
 	paused: ['maybe', /^--paused "maybe"/],

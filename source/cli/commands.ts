@@ -88,7 +88,11 @@ export const commands = {
 	resume: {operands: 'ID…', description: 'resume downloads', flags: found},
 	cancel: {operands: 'ID…', description: 'cancel downloads', flags: found},
 	remove: {operands: 'ID…', description: 'remove downloads from the list', flags: [...found, 'deleteData']},
-	export: {operands: 'ID PATH', description: 'copy the file out', flags: [...found, ...forTarget]},
+	export: {
+		operands: 'ID PATH',
+		description: 'copy the file out',
+		flags: [...found, ...forTarget, 'whenComplete'],
+	},
 	safe: {
 		operands: '[ID] AMOUNT',
 		description: 'fetch 45m, 200M or all of a download first and keep it; off stops keeping it',

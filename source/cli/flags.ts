@@ -21,7 +21,7 @@ export type Flag = {
 
 export const flagGroups = {
 	Files: [
-		...(['storage', 'exportDir', 'output', 'overwrite', 'keepBoth', 'move', 'keep'] as const),
+		...(['storage', 'exportDir', 'output', 'overwrite', 'keepBoth', 'move', 'whenComplete', 'keep'] as const),
 		...(['deleteData', 'all', 'config'] as const),
 	],
 	Requests: [
@@ -66,6 +66,11 @@ export const flags = {
 	move: {
 		kind: 'switch',
 		description: 'move the file out of the store instead of linking or copying it',
+		runOnly: true,
+	},
+	whenComplete: {
+		kind: 'switch',
+		description: 'export once the download is complete, even in a later run',
 		runOnly: true,
 	},
 	deleteData: {kind: 'switch', description: 'delete the stored bytes too', runOnly: true},

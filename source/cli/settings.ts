@@ -66,6 +66,8 @@ export type Settings = {
 	readonly keepBoth: boolean;
 	/** Move the file out of the store. */
 	readonly move: boolean;
+	/** `export` waits for the end of the download. */
+	readonly whenComplete: boolean;
 	/** `remove` deletes the stored bytes too. */
 	readonly deleteData: boolean;
 	/** Include removed downloads that can be resumed. */
@@ -172,6 +174,7 @@ export function settingsFrom(
 		overwrite: given.overwrite ?? false,
 		keepBoth: given.keepBoth ?? false,
 		move: given.move ?? false,
+		whenComplete: given.whenComplete ?? false,
 		deleteData: given.deleteData ?? false,
 		all: given.all ?? false,
 		onChange: choice(by('onChange'), given.onChange, flags.onChange.choices, 'stop'),

@@ -208,7 +208,10 @@ function allowPage(page: string, response: ServerResponse): void {
 	response.setHeader('vary', 'Origin');
 	response.setHeader('access-control-allow-methods', 'GET, HEAD, POST, PATCH, DELETE');
 	response.setHeader('access-control-allow-headers', 'Authorization, Content-Type, If-Range, Range');
-	response.setHeader('access-control-expose-headers', 'Accept-Ranges, Content-Length, Content-Range, ETag');
+	response.setHeader(
+		'access-control-expose-headers',
+		'Accept-Ranges, Content-Length, Content-Range, Downstream-Version, ETag, Location, Retry-After',
+	);
 }
 
 function requireKey(candidate: string | null | undefined, keys: Keys): 'command' | 'view' {

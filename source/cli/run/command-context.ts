@@ -12,7 +12,10 @@ export type CommandOutput = {
 export type CommandContext = {
 	readonly settings: Pick<Settings, 'json' | 'port' | 'deleteData'> &
 		Partial<
-			Pick<Settings, 'overwrite' | 'keepBoth' | 'move' | 'all' | 'storageDir' | 'from' | 'by' | 'wait'>
+			Pick<
+				Settings,
+				'overwrite' | 'keepBoth' | 'move' | 'whenComplete' | 'all' | 'storageDir' | 'from' | 'by' | 'wait'
+			>
 		>;
 	readonly output: CommandOutput;
 	/** Requests for one operand of `add`. */

@@ -6,7 +6,13 @@ import {watchWords} from '../../text/film-words.ts';
 import {safeWords} from '../../text/safe-words.ts';
 import {formatPercent, shortId} from '../../text/format.ts';
 import {amount, substituteOf, stateWords} from '../../text/status-words.ts';
-import {DownStreamError, isFetching, type Download, type DownloadEngine} from '../../downstream.ts';
+import {
+	DownStreamError,
+	isFetching,
+	type Download,
+	type DownloadEngine,
+	type ErrorCode,
+} from '../../downstream.ts';
 import {safeJson} from '../../text/escape-controls.ts';
 import {maskUrl} from '../../text/mask-url.ts';
 import {withHint} from '../../text/hints.ts';
@@ -14,6 +20,7 @@ import {openOffline} from '../../host/engine-host.ts';
 import {attach} from '../../host/find-instance.ts';
 import type {CommandContext, CommandOutput} from './command-context.ts';
 import {findDownload, findDownloads, type Found} from './find-download.ts';
+import {existsHint} from './get/target.ts';
 import {removedDownloads} from './removed-downloads.ts';
 import {makeSafe} from './safe.ts';
 import type {Settings} from '../settings.ts';
@@ -26,6 +33,11 @@ type ManageCommand = {
 };
 
 export type ManageCommandName = keyof typeof manageCommands;
+
+const exportHints: Partial<Record<ErrorCode, string>> = {
+	'target-exists': existsHint,
+	incomplete: '--when-complete exports it then',
+};
 
 export const manageCommands = {
 	add: {run: add},
@@ -53,10 +65,16 @@ export const manageCommands = {
 		worksOffline: true,
 		async run(downstream, [id, path], {settings, output}) {
 			const download = findDownload(downstream.snapshot.downloads, id!);
-			const {overwrite, keepBoth, move} = settings;
-			const written = await downstream.export(download.id, {path: path!, overwrite, keepBoth, move});
-			output.result(written.path);
-			return true;
+			const {overwrite, keepBoth, move, whenComplete} = settings;
+			const when = whenComplete ? 'complete' : 'now';
+			try {
+				const request = {path: path!, overwrite, keepBoth, move, when} as const;
+				output.result((await downstream.export(download.id, request)).path);
+				return true;
+			} catch (error) {
+				const hint = error instanceof DownStreamError && exportHints[error.code];
+				throw hint ? new DownStreamError(error.code, `${error.message}; ${hint}`, error) : error;
+			}
 		},
 	},
 	safe: {run: makeSafe},

@@ -43,6 +43,10 @@ const observed = [
 ] as const;
 /** Characters of a name or language. */
 const maxText = 40;
+/** At the end of a film the last polled position is at most this old, in milliseconds at normal speed, on a busy machine. */
+const endMs = 10_000;
+/** Part of the duration: players estimate that of some sounds. */
+const endShare = 0.08;
 
 const nothing = {
 	positionMs: undefined,
@@ -217,9 +221,9 @@ export class MpvLink {
 		}
 	}
 
-	/** A player started past the end has played nothing. */
+	/** A player started past the end has played nothing, and a stream that is cut off ends too. */
 	#reachEnd(): void {
-		if (this.#hasPlayed) {
+		if (this.#hasPlayed && isNearEnd(this.#state)) {
 			this.#change({hasEnded: true});
 			this.#notify();
 		}
@@ -320,6 +324,11 @@ export class MpvLink {
 		this.#socket.write(`${JSON.stringify({command, request_id: id})}\n`);
 		return id;
 	}
+}
+
+function isNearEnd({positionMs = Infinity, durationMs, speed}: PlayerState): boolean {
+	const duration = durationMs ?? 0;
+	return duration - positionMs <= Math.max(endMs * speed, endShare * duration);
 }
 
 /** Of a property that is not available. */
