@@ -58,6 +58,7 @@ const allowed: Record<string, readonly string[]> = {
 	start: [],
 	'schema.ts': ['downstream.ts'],
 	'wait.ts': ['downstream.ts'],
+	'leases.ts': ['downstream.ts', 'log.ts', 'text'],
 	'log.ts': ['text'],
 	text: ['downstream.ts', 'schema.ts'],
 	'engine/store': ['downstream.ts', 'home-folder.ts', 'log.ts', 'schema.ts'],
@@ -81,7 +82,7 @@ const allowed: Record<string, readonly string[]> = {
 		'engine/player',
 	],
 	proxy: [
-		...['downstream.ts', 'schema.ts', 'version.ts', 'text'],
+		...['downstream.ts', 'leases.ts', 'schema.ts', 'version.ts', 'text'],
 		...['engine/store', 'engine/origin', 'engine/download'],
 	],
 	requests: ['downstream.ts', 'schema.ts', 'defaults.ts', 'text', 'engine/http', 'engine/origin'],
@@ -99,7 +100,8 @@ const allowed: Record<string, readonly string[]> = {
 		...['engine/store', 'engine/origin', 'cli/run/get'],
 	],
 	'cli/run/get': [
-		...['downstream.ts', 'wait.ts', 'text', 'requests', 'host', 'cli', 'cli/output', 'engine/store'],
+		...['downstream.ts', 'leases.ts', 'wait.ts', 'text', 'requests', 'host', 'cli', 'cli/output'],
+		'engine/store',
 	],
 	library: ['downstream.ts', 'schema.ts', 'defaults.ts', 'wait.ts', 'text', 'host', 'engine', 'engine/http'],
 	'library.ts': ['downstream.ts', 'schema.ts', 'text', 'library', 'host', 'engine', 'engine/origin'],
