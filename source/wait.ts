@@ -37,6 +37,16 @@ export function until<Result>(
 	});
 }
 
+export function aborted(signal: AbortSignal): Promise<void> {
+	return new Promise(resolve => {
+		if (signal.aborted) {
+			resolve();
+		}
+
+		signal.addEventListener('abort', () => resolve(), {once: true});
+	});
+}
+
 /** Yields the current snapshot, then the newest one each time the consumer is ready. Ends when the signal aborts. */
 export async function* snapshotsOf(
 	downstream: Pick<DownloadEngine, 'snapshot' | 'subscribe'>,

@@ -6,6 +6,8 @@ export type CommandOutput = {
 	/** One line of the result. */
 	result(text: string): void;
 	error(message: string): void;
+	/** A word for a person, in place of an empty result. */
+	note(text: string): void;
 };
 
 /** The only difference between the command line and the REPL. */

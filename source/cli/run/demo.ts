@@ -11,9 +11,9 @@ import {start, type EngineHost} from '../../host/engine-host.ts';
 import {sha256OfFile} from '../hash-file.ts';
 import {printLines} from './serve.ts';
 import {until} from '../../wait.ts';
+import {interrupted} from '../exit-codes.ts';
 import type {Settings} from '../settings.ts';
 
-const interrupted = 130;
 /** Bytes per second of each connection. On a screen there is time to open a player and to jump. */
 const screenRate = 512 * 1024;
 const linesRate = 3 * 1024 * 1024;

@@ -5,13 +5,14 @@ import {cleanText, padText} from '../../text/clean-text.ts';
 import {watchWords} from '../../text/film-words.ts';
 import {safeWords} from '../../text/safe-words.ts';
 import {formatPercent, shortId} from '../../text/format.ts';
-import {amount, substituteOf, stateWords} from '../../text/status-words.ts';
+import {amount, queueReason, substituteOf, stateWords} from '../../text/status-words.ts';
 import {DownStreamError, isFetching, type Download, type DownloadEngine} from '../../downstream.ts';
 import {safeJson} from '../../text/escape-controls.ts';
 import {maskUrl} from '../../text/mask-url.ts';
 import {withHint} from '../../text/hints.ts';
 import {openOffline} from '../../host/engine-host.ts';
 import {attach} from '../../host/find-instance.ts';
+import {aborted} from '../../wait.ts';
 import type {CommandContext, CommandOutput} from './command-context.ts';
 import {findDownload, findDownloads, type Found} from './find-download.ts';
 import {removedDownloads} from './removed-downloads.ts';
@@ -63,12 +64,13 @@ export const manageCommands = {
 	verify: {...onEach(verify), worksOffline: true},
 } as const satisfies Partial<Readonly<Record<CommandName, ManageCommand>>>;
 
-/** Runs a command of the command line. Resolves with false if anything failed. */
+/** Runs a command of the command line. Resolves with false if anything failed, or the signal aborts. */
 export async function runCommand(
 	name: ManageCommandName,
 	words: readonly string[],
 	settings: Settings,
 	output: CommandOutput,
+	stopped: AbortSignal,
 ): Promise<boolean> {
 	const command: ManageCommand = manageCommands[name];
 	const client = await attach(settings.storageDir);
@@ -86,7 +88,8 @@ export async function runCommand(
 			output.error(banner);
 		}
 
-		return await command.run(downstream, words, {...contextOf(settings, output), isOffline: !client});
+		const context = {...contextOf(settings, output, stopped), isOffline: !client};
+		return await untilStopped(command.run(downstream, words, context), stopped);
 	} finally {
 		await downstream.dispose();
 	}
@@ -100,6 +103,7 @@ export async function forwardUrls(
 	urls: readonly string[] | Promise<readonly string[]>,
 	settings: Settings,
 	output: CommandOutput,
+	stopped: AbortSignal,
 ): Promise<boolean | undefined> {
 	const client = await attach(settings.storageDir);
 	if (!client) {
@@ -117,14 +121,19 @@ export async function forwardUrls(
 			}
 		}
 
-		return await add(client, given, contextOf(settings, output));
+		return await untilStopped(add(client, given, contextOf(settings, output, stopped)), stopped);
 	} finally {
 		await client.dispose();
 	}
 }
 
-function contextOf(settings: Settings, output: CommandOutput): CommandContext {
-	return {settings, output, requestsOf: word => requestsForRemote(word, settings)};
+function contextOf(settings: Settings, output: CommandOutput, stopped: AbortSignal): CommandContext {
+	return {settings, output, requestsOf: word => requestsForRemote(word, settings, stopped)};
+}
+
+/** Resolves with false once the signal aborts. */
+function untilStopped(command: Promise<boolean>, stopped: AbortSignal): Promise<boolean> {
+	return Promise.race([command, aborted(stopped).then(() => false)]);
 }
 
 async function add(
@@ -160,6 +169,10 @@ async function list(
 		const objects = downloads.map(download => jsonOf(download, settings));
 		output.result(`[${[...objects, ...removed.map(each => safeJson(each))].join(',')}]`);
 		return true;
+	}
+
+	if (downloads.length + removed.length === 0) {
+		output.note('no downloads');
 	}
 
 	for (const download of downloads) {
@@ -233,6 +246,7 @@ function lineOf(download: Download, downloads: readonly Download[], isOffline = 
 		watchWords(download) || undefined,
 		safeWords(download) || undefined,
 		(download.error ?? (isStopped ? download.lastError : null))?.message,
+		download.status === 'queued' ? queueReason(download) : undefined,
 		substituteOf(download)?.words,
 	]);
 }

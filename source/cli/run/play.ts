@@ -74,7 +74,7 @@ async function startPlayer(
 		stopped: AbortSignal;
 	},
 ): Promise<string> {
-	const {id} = await findOrAdd(downstream, word, settings, isRemote);
+	const {id} = await findOrAdd(downstream, word, {settings, isRemote, stopped});
 	const download = await preview(downstream, id, stopped);
 	if (stopped.aborted) {
 		return id;
@@ -142,14 +142,13 @@ async function asks(ms: number, signal: AbortSignal): Promise<boolean> {
 async function findOrAdd(
 	downstream: DownloadEngine,
 	word: string,
-	settings: Settings,
-	isRemote: boolean,
+	{settings, isRemote, stopped}: {settings: Settings; isRemote: boolean; stopped: AbortSignal},
 ): Promise<Download> {
 	if (!/^[a-z][\w+.-]*:/i.test(word)) {
 		return findDownload(downstream.snapshot.downloads, word);
 	}
 
-	const [request] = await (isRemote ? requestsForRemote : requestsFor)(word, settings);
+	const [request] = await (isRemote ? requestsForRemote : requestsFor)(word, settings, stopped);
 	const {download} = await downstream.add(request!);
 	return download;
 }
