@@ -1,6 +1,7 @@
 // The control API: the engine's commands and snapshot as JSON over HTTP, with server-sent events for changes.
 import type {IncomingMessage, ServerResponse} from 'node:http';
 import {
+	byId,
 	type AddRequest,
 	type Download,
 	type DownloadId,
@@ -269,7 +270,7 @@ async function changeSettings(engine: DownloadEngine, {request, response}: ApiRe
 }
 
 function findDownload(engine: ReadOnly, id: DownloadId): Download {
-	const download = engine.snapshot.downloads.find(candidate => candidate.id === id);
+	const download = byId(engine.snapshot.downloads, id);
 	if (!download) {
 		throw new DownStreamError('not-found', 'There is no such download.');
 	}

@@ -5,7 +5,7 @@ import path from 'node:path';
 import process from 'node:process';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {DemoOrigin, soundBytesPerSecond} from './demo-origin.ts';
-import {isSettled, type DownloadId} from '../../downstream.ts';
+import {byId, isSettled, type DownloadId} from '../../downstream.ts';
 import {safeJson} from '../../text/escape-controls.ts';
 import {start, type EngineHost} from '../../host/engine-host.ts';
 import {sha256OfFile} from '../hash-file.ts';
@@ -161,7 +161,7 @@ async function seekFar(
 	url: string,
 	signal: AbortSignal,
 ): Promise<void> {
-	const {size, streamUrl} = engine.snapshot.downloads.find(download => download.id === id)!;
+	const {size, streamUrl} = byId(engine.snapshot.downloads, id)!;
 	const start = Math.floor(size! * 0.9);
 	const headers = {range: `bytes=${start}-${start + 65_535}`};
 	const began = performance.now();

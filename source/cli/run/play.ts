@@ -7,7 +7,7 @@ import {cleanText} from '../../text/clean-text.ts';
 import {messageOf} from '../../text/message-of.ts';
 import {formatTime} from '../../text/film-words.ts';
 import {findDownload} from './find-download.ts';
-import {continuedMs, DownStreamError, type Download, type DownloadEngine} from '../../downstream.ts';
+import {byId, continuedMs, DownStreamError, type Download, type DownloadEngine} from '../../downstream.ts';
 import {playDownload} from '../../requests/launch-player.ts';
 import {start} from '../../host/engine-host.ts';
 import {attach} from '../../host/find-instance.ts';
@@ -159,7 +159,7 @@ async function preview(
 	id: string,
 	stopped: AbortSignal,
 ): Promise<Download | undefined> {
-	const find = () => downstream.snapshot.downloads.find(download => download.id === id);
+	const find = () => byId(downstream.snapshot.downloads, id);
 	const isReady = (download: Download | undefined) =>
 		!download || download.acceptsRanges !== null || download.status === 'failed';
 	const limit = AbortSignal.any([stopped, AbortSignal.timeout(previewMs)]);
