@@ -93,7 +93,10 @@ async function main(stopped: AbortSignal): Promise<number> {
 		return 0;
 	}
 
-	const settings = settingsFrom(given, process.env, readSettingsFile(given.config));
+	const settings: Settings = {
+		...settingsFrom(given, process.env, readSettingsFile(given.config)),
+		places: new Map(),
+	};
 	useDecimalUnits(settings.si);
 	const isDrawn = (name === undefined || name === 'demo') && hasScreen(settings);
 
@@ -192,8 +195,8 @@ async function urlsOf(words: readonly string[], settings: Settings, stopped: Abo
 	return readUrls(words, settings).finally(() => stopped.removeEventListener('abort', leave));
 }
 
-async function readUrls(words: readonly string[], {checksum, name}: Settings): Promise<string[]> {
-	const urls = await expandUrls(words);
+async function readUrls(words: readonly string[], {checksum, name, places}: Settings): Promise<string[]> {
+	const urls = await expandUrls(words, process.stdin, places);
 	for (const [option, value] of [
 		['--checksum', checksum],
 		['--name', name],
@@ -210,9 +213,9 @@ async function readUrls(words: readonly string[], {checksum, name}: Settings): P
 }
 
 /** With `--resolve-with`, any word can be an item. */
-async function checkUrls(urls: readonly string[], {resolveWith}: Settings): Promise<void> {
+async function checkUrls(urls: readonly string[], {resolveWith, places}: Settings): Promise<void> {
 	if (!resolveWith) {
-		check(urls);
+		check(urls, places);
 	}
 }
 

@@ -14,7 +14,10 @@ export type CommandOutput = {
 export type CommandContext = {
 	readonly settings: Pick<Settings, 'json' | 'port' | 'deleteData'> &
 		Partial<
-			Pick<Settings, 'overwrite' | 'keepBoth' | 'move' | 'all' | 'storageDir' | 'from' | 'by' | 'wait'>
+			Pick<
+				Settings,
+				'places' | 'overwrite' | 'keepBoth' | 'move' | 'all' | 'storageDir' | 'from' | 'by' | 'wait'
+			>
 		>;
 	readonly output: CommandOutput;
 	/** Requests for one operand of `add`. */

@@ -142,10 +142,16 @@ async function add(
 	{settings, output, requestsOf}: CommandContext,
 ): Promise<boolean> {
 	let isGood = true;
-	const added = await addAll(downstream, urls, requestsOf, error => {
-		isGood = false;
-		output.error(withHint(error));
-	});
+	const added = await addAll(
+		downstream,
+		urls,
+		requestsOf,
+		error => {
+			isGood = false;
+			output.error(withHint(error));
+		},
+		settings.places,
+	);
 	for (const download of added) {
 		output.result(
 			settings.json ? jsonOf(download, settings) : lineOf(download, downstream.snapshot.downloads),

@@ -44,12 +44,15 @@ export async function openDashboard(
 	stopped: AbortSignal,
 	isElsewhere = true,
 ): Promise<number> {
+	const {places} = settings;
 	const client = await attach(settings.storageDir);
 	if (client) {
 		try {
 			const refused: string[] = [];
 			const requestsOf = (word: string) => requestsForRemote(word, settings, stopped);
-			const adding = new Addition(client, urls, {requestsOf, stopped}, message => refused.push(message));
+			const adding = new Addition(client, urls, {requestsOf, stopped, places}, message =>
+				refused.push(message),
+			);
 			const attachment = new AttachedInstance(client, settings, isElsewhere);
 			let code = interrupted;
 			try {
@@ -89,7 +92,7 @@ export async function openDashboard(
 
 		const {engine} = host.value;
 		const requestsOf = (word: string) => requestsFor(word, settings, stopped);
-		adding = new Addition(engine, urls, {requestsOf, stopped}, message => engine.addBanner(message));
+		adding = new Addition(engine, urls, {requestsOf, stopped, places}, message => engine.addBanner(message));
 		code = await screen.value(engine, {attachment: undefined, added: adding.first});
 	} finally {
 		isSaved = await saveAndStop(host.value, code === 0 ? adding : undefined);
@@ -102,6 +105,7 @@ type Requests = {
 	readonly requestsOf: (word: string) => Promise<AddRequest[]>;
 	/** Ends the resolver of an item. */
 	readonly stopped: AbortSignal;
+	readonly places: Settings['places'];
 };
 
 /** Adds the URLs of the command line while the screen is open, and after it. */
@@ -132,10 +136,10 @@ class Addition {
 	async #run(
 		downstream: DownloadEngine,
 		urls: readonly string[],
-		{requestsOf, stopped}: Requests,
+		{requestsOf, stopped, places}: Requests,
 	): Promise<DownloadId | undefined> {
 		try {
-			const [first] = await addAll(downstream, urls, requestsOf, ({message}) => this.#tell(message));
+			const [first] = await addAll(downstream, urls, requestsOf, ({message}) => this.#tell(message), places);
 			return first?.id;
 		} catch (error) {
 			if (stopped.aborted) {

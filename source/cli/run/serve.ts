@@ -100,10 +100,16 @@ async function addFromCommandLine(
 	let allAdded = true;
 	const requestsOf = (word: string) => requestsFor(word, settings, stopped);
 	try {
-		await addAll(engine, urls, requestsOf, error => {
-			allAdded = false;
-			printError(withHint(error));
-		});
+		await addAll(
+			engine,
+			urls,
+			requestsOf,
+			error => {
+				allAdded = false;
+				printError(withHint(error));
+			},
+			settings.places,
+		);
 	} catch (error) {
 		if (!stopped.aborted) {
 			throw error;

@@ -30,7 +30,7 @@ export async function addAll(run: GetRun, host: Host): Promise<void> {
 
 			await refuseLost(host, error);
 			const known = knownError(error);
-			run.fail(withHint(run.isSeveral ? named(known, word) : known));
+			run.fail(withHint(named(known, word, {isSeveral: run.isSeveral, places: run.settings.places})));
 			run.words.delete(word);
 			run.report({
 				url: /\s/.test(word) ? null : shownUrl(word),
