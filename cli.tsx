@@ -7,7 +7,7 @@ import meow from 'meow';
 import {checkArguments, checkOperands, commandOf, isUrl} from './source/cli/arguments.ts';
 import {commands} from './source/cli/commands.ts';
 import {DownStreamError} from './source/downstream.ts';
-import {crashed, exitCodeOf, interrupted, outcomes} from './source/cli/exit-codes.ts';
+import {crashed, exitCodeOf, interrupted, outcomes} from './source/cli/output/exit-codes.ts';
 import {flags, type Flag, type Flags} from './source/cli/flags.ts';
 import {commandHelp, help} from './source/cli/help.ts';
 import {errorCode} from './source/engine/store/disk-error.ts';

@@ -11,7 +11,7 @@ import {start, type EngineHost} from '../../host/engine-host.ts';
 import {sha256OfFile} from '../hash-file.ts';
 import {printLines} from './serve.ts';
 import {until} from '../../wait.ts';
-import {interrupted} from '../exit-codes.ts';
+import {interrupted} from '../output/exit-codes.ts';
 import type {Settings} from '../settings.ts';
 
 /** Bytes per second of each connection. On a screen there is time to open a player and to jump. */

@@ -21,7 +21,7 @@ import {start, type EngineHost} from '../../host/engine-host.ts';
 import {attach} from '../../host/find-instance.ts';
 import {until} from '../../wait.ts';
 import {printError} from '../output/print-error.ts';
-import {crashed, interrupted} from '../exit-codes.ts';
+import {crashed, interrupted} from '../output/exit-codes.ts';
 import type {Settings} from '../settings.ts';
 import {queryBackground} from '../../terminal/background.ts';
 import {colorLevel, exportColorLevel, themeName} from '../../terminal/color.ts';

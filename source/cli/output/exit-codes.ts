@@ -1,6 +1,6 @@
 // The exit codes of the program; the help lists them.
-import type {ErrorCode} from '../downstream.ts';
-import type {Outcome} from './output/patience.ts';
+import type {ErrorCode} from '../../downstream.ts';
+import type {Outcome} from './patience.ts';
 
 export const interrupted = 130;
 /** EX_SOFTWARE of sysexits.h. */
