@@ -7,11 +7,12 @@ import meow from 'meow';
 import {checkArguments, checkOperands, commandOf, isUrl} from './source/cli/arguments.ts';
 import {commands} from './source/cli/commands.ts';
 import {DownStreamError} from './source/downstream.ts';
+import {crashed, exitCodeOf, interrupted, outcomes} from './source/cli/output/exit-codes.ts';
 import {flags, type Flag, type Flags} from './source/cli/flags.ts';
 import {commandHelp, help} from './source/cli/help.ts';
 import {errorCode} from './source/engine/store/disk-error.ts';
-import type {Outcome} from './source/cli/output/patience.ts';
 import {errorLine, printError} from './source/cli/output/print-error.ts';
+import type {CommandOutput} from './source/cli/run/command-context.ts';
 import {readSettingsFile} from './source/cli/settings-file.ts';
 import {settingsFrom, type Settings} from './source/cli/settings.ts';
 import {checkUrls as check, expandUrls} from './source/requests/url-lists.ts';
@@ -24,11 +25,6 @@ import {version} from './source/version.ts';
 // React's development build grows until the heap is full.
 process.env.NODE_ENV ??= 'production';
 
-const exitCodes: Partial<Record<string, number>> = {'bad-request': 2, 'port-taken': 69, 'storage-locked': 75};
-const interrupted = 130;
-const crashed = 70;
-/** Exit codes of commands that wait for downloads. */
-const outcomes: Readonly<Record<Outcome, number>> = {done: 0, failed: 1, 'gave-up': 76};
 /** Time for the reader of an interrupted run's output. */
 const lastWordsMs = 1000;
 
@@ -97,7 +93,10 @@ async function main(stopped: AbortSignal): Promise<number> {
 		return 0;
 	}
 
-	const settings = settingsFrom(given, process.env, readSettingsFile(given.config));
+	const settings: Settings = {
+		...settingsFrom(given, process.env, readSettingsFile(given.config)),
+		places: new Map(),
+	};
 	useDecimalUnits(settings.si);
 	const isDrawn = (name === undefined || name === 'demo') && hasScreen(settings);
 
@@ -136,7 +135,8 @@ async function main(stopped: AbortSignal): Promise<number> {
 
 		default: {
 			const {runCommand} = await headless();
-			return (await runCommand(name, operands, settings, {result: print, error: printError})) ? 0 : 1;
+			const isGood = await runCommand(name, operands, settings, commandOutput, stopped);
+			return stopped.aborted ? interrupted : isGood ? 0 : 1;
 		}
 	}
 }
@@ -174,9 +174,9 @@ async function withoutCommand(
 	}
 
 	const {forwardUrls} = await headless();
-	const wereAccepted = await forwardUrls(checked, settings, {result: print, error: printError});
+	const wereAccepted = await forwardUrls(checked, settings, commandOutput, stopped);
 	if (wereAccepted !== undefined) {
-		return wereAccepted ? 0 : 1;
+		return stopped.aborted ? interrupted : wereAccepted ? 0 : 1;
 	}
 
 	const {serveUntilDone} = await headless();
@@ -195,8 +195,8 @@ async function urlsOf(words: readonly string[], settings: Settings, stopped: Abo
 	return readUrls(words, settings).finally(() => stopped.removeEventListener('abort', leave));
 }
 
-async function readUrls(words: readonly string[], {checksum, name}: Settings): Promise<string[]> {
-	const urls = await expandUrls(words);
+async function readUrls(words: readonly string[], {checksum, name, places}: Settings): Promise<string[]> {
+	const urls = await expandUrls(words, process.stdin, places);
 	for (const [option, value] of [
 		['--checksum', checksum],
 		['--name', name],
@@ -213,9 +213,9 @@ async function readUrls(words: readonly string[], {checksum, name}: Settings): P
 }
 
 /** With `--resolve-with`, any word can be an item. */
-async function checkUrls(urls: readonly string[], {resolveWith}: Settings): Promise<void> {
+async function checkUrls(urls: readonly string[], {resolveWith, places}: Settings): Promise<void> {
 	if (!resolveWith) {
-		check(urls);
+		check(urls, places);
 	}
 }
 
@@ -253,6 +253,17 @@ async function headless() {
 function print(line: string): void {
 	process.stdout.write(`${line}\n`);
 }
+
+const commandOutput: CommandOutput = {
+	result: print,
+	error: printError,
+	note(text) {
+		// A script reads no output as an empty list.
+		if (process.stdout.isTTY) {
+			process.stderr.write(`${text}\n`);
+		}
+	},
+};
 
 /**
  * The dashboard needs a terminal that can be drawn on, unless lines are wanted. When URLs come from a pipe, keys are read
@@ -368,9 +379,11 @@ async function run(): Promise<void> {
 	try {
 		process.exitCode = await main(stopping.signal);
 	} catch (error) {
-		if (error instanceof DownStreamError) {
+		if (stopping.signal.aborted && error === stopping.signal.reason) {
+			process.exitCode = interrupted;
+		} else if (error instanceof DownStreamError) {
 			printError(withHint(error));
-			process.exitCode = exitCodes[error.code] ?? 1;
+			process.exitCode = exitCodeOf(error.code);
 		} else {
 			reportCrash(error);
 			process.exitCode = crashed;

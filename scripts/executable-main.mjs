@@ -5,14 +5,14 @@ import {createRequire} from 'node:module';
 import path from 'node:path';
 import process from 'node:process';
 import {getAsset} from 'node:sea';
-import envPaths from 'env-paths';
+import {userFolders} from '../source/home-folder.ts';
 
 /** Name and SHA-256 of each file. */
 const manifest = getAsset('manifest.json', 'utf8');
 const files = Object.entries(JSON.parse(manifest));
 const sha256 = bytes => createHash('sha256').update(bytes).digest('hex');
 // Named by its content: another version gets its own folder, even while this one runs.
-const {cache} = envPaths('downstream-tui-program', {suffix: ''});
+const {cache} = userFolders('downstream-tui-program');
 const folder = path.join(cache, sha256(manifest).slice(0, 32));
 
 function isWhole() {

@@ -1,6 +1,5 @@
 // Defaults of the flags; shown in the help.
-
-import envPaths from 'env-paths';
+import {userFolders} from './home-folder.ts';
 
 export const defaults = {
 	port: 8080,
@@ -13,5 +12,5 @@ export const defaults = {
 
 /** The user's cache folder for this program. */
 export function defaultStorageDir(): string {
-	return envPaths('downstream-tui', {suffix: ''}).cache;
+	return userFolders('downstream-tui').cache;
 }

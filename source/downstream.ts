@@ -83,6 +83,14 @@ export function isAtWork(download: Pick<Download, 'status' | 'pledges'>): boolea
 	return isRunning(download) || isPledged(download);
 }
 
+/** Undefined for a download off the list. */
+export function byId<Listed extends {readonly id: DownloadId}>(
+	downloads: readonly Listed[],
+	id: DownloadId,
+): Listed | undefined {
+	return downloads.find(download => download.id === id);
+}
+
 /** Played, but not to the end. */
 export function isBegun({position, film}: Pick<Download, 'position' | 'film'>): boolean {
 	// A changed file may be shorter.

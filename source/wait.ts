@@ -1,5 +1,5 @@
 // Waits for snapshots of an engine.
-import type {DownloadEngine, DownloadId, Pledge, Snapshot} from './downstream.ts';
+import {byId, type DownloadEngine, type DownloadId, type Pledge, type Snapshot} from './downstream.ts';
 
 /**
  * Calls `find` with the current snapshot and each later one, and resolves with its first defined result. Rejects with the
@@ -34,6 +34,16 @@ export function until<Result>(
 		} else {
 			look();
 		}
+	});
+}
+
+export function aborted(signal: AbortSignal): Promise<void> {
+	return new Promise(resolve => {
+		if (signal.aborted) {
+			resolve();
+		}
+
+		signal.addEventListener('abort', () => resolve(), {once: true});
 	});
 }
 
@@ -79,7 +89,7 @@ export async function whenDecided(
 	signal: AbortSignal = new AbortController().signal,
 ): Promise<Decision> {
 	const look = (): Decision | undefined => {
-		const found = downstream.snapshot.downloads.find(download => download.id === id);
+		const found = byId(downstream.snapshot.downloads, id);
 		const pledge = found?.pledges.find(each => each.n === n);
 		if (!pledge) {
 			return {failure: found ? 'the pledge was lifted' : 'it was removed from the list'};

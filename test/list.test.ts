@@ -7,6 +7,7 @@ import {CliProcess, startInstance} from './support/cli.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
 import {notFound} from './support/origin.ts';
+import {TestTerminal} from './support/terminal.ts';
 
 const MiB = 1024 * 1024;
 
@@ -40,6 +41,15 @@ test('without an instance, list shows percent, reasons of failures, and "stopped
 		/^ {2}2 {2}[\da-f]{8} {2}failed .* gone {2}404: no such file on the server 127\.0\.0\.1$/,
 	);
 	assert.match(third!, /^ {2}3 {2}[\da-f]{8} {2}paused .* paused$/);
+});
+
+test('an empty list is no output for a script, and a word for a person', async t => {
+	const words = ['list', '--storage', path.join(await temporaryFolder(t), 'storage')];
+	assert.deepEqual(await run(t, ...words), {code: 0, stdout: '', stderr: ''});
+	assert.deepEqual(await run(t, ...words, '--json'), {code: 0, stdout: '[]\n', stderr: ''});
+	const terminal = await TestTerminal.start(t, words, {columns: 80, rows: 24});
+	assert.equal(await terminal.exit(), 0);
+	assert.match(terminal.raw, /^no downloads\r?\n$/);
 });
 
 test('add accepts a name, and adds without starting', async t => {

@@ -5,11 +5,12 @@ import process from 'node:process';
 import {test, type TestContext} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {parseLink, resolveLink} from '../source/engine/origin/link-resolver.ts';
-import {CliProcess} from './support/cli.ts';
+import {CliProcess, startInstance} from './support/cli.ts';
 import {firstWrongByte} from './support/content.ts';
 import {downloadOf, startEngine, temporaryFolder, until} from './support/engines.ts';
 import {FaultOrigin} from './support/fault-origin.ts';
 import {writeResolver, type ResolverScript} from './support/resolver.ts';
+import {TestTerminal} from './support/terminal.ts';
 import {atEnd} from './support/cleanup.ts';
 
 const mebibyte = 1024 * 1024;
@@ -209,33 +210,73 @@ test('the program resolves items for itself and for a running instance', async t
 	assert.match(bad.stderr, /--resolve-with "yt-dlp -g \| head": it must be one plain command/);
 });
 
-for (const [words, args] of [
+/** A resolver that never ends, and its options. `running` resolves with its process and its parent once it runs. */
+async function startHangingResolver(t: TestContext) {
+	const {script} = await writeResolver(
+		t,
+		file => `import {renameSync, writeFileSync} from 'node:fs';
+const file = ${JSON.stringify(file)};
+writeFileSync(file + '.new', process.pid + ' ' + process.ppid);
+renameSync(file + '.new', file + '.pids');
+setTimeout(() => {}, 100_000);`,
+	);
+	const running = async () => {
+		for (;;) {
+			const pids = await readFile(`${script}.pids`, 'utf8').catch(() => '');
+			if (pids !== '') {
+				return pids.split(' ').map(Number) as [pid: number, parent: number];
+			}
+
+			await sleep(50);
+		}
+	};
+	const storage = await temporaryFolder(t);
+	const options = ['--storage', storage, '--resolve-with', `'${process.execPath}' '${script}'`];
+	return {storage, options, running};
+}
+
+async function ended(pid: number): Promise<void> {
+	while (isRunning(pid)) {
+		await sleep(50);
+	}
+}
+
+for (const [words, args, isBeside = false] of [
 	['serve', ['serve']],
 	['get', ['get']],
 	['get --first', ['get', '--first', '2M']],
+	['play', ['play']],
+	['the program without a screen', []],
+	['add beside an instance', ['add'], true],
+	['play beside an instance', ['play'], true],
+	['the program without a screen beside an instance', [], true],
 ] as const) {
 	test(`${words} ends while a resolver runs, and ends the resolver`, {timeout: 60_000}, async t => {
-		const resolver = await writeResolver(
-			t,
-			script => `import {writeFileSync} from 'node:fs';
-writeFileSync(${JSON.stringify(`${script}.pid`)}, String(process.pid));
-setTimeout(() => {}, 100_000);`,
-		);
-		const resolveWith = `'${process.execPath}' '${resolver.script}'`;
-		const options = ['--port', '0', '--storage', await temporaryFolder(t), '--resolve-with', resolveWith];
-		const running = await CliProcess.start(t, [...args, item, ...options]);
-		let pid = 0;
-		while (pid === 0) {
-			await sleep(50);
-			pid = Number(await readFile(`${resolver.script}.pid`, 'utf8').catch(() => '0'));
-		}
+		const {storage, options, running} = await startHangingResolver(t);
+		await (isBeside && startInstance(t, storage));
+		const program = await CliProcess.start(t, [
+			...args,
+			item,
+			...(isBeside ? [] : ['--port', '0']),
+			...options,
+		]);
+		const [pid] = await running();
+		program.child.kill('SIGINT');
+		assert.equal(await program.exit(), 130);
+		assert.equal(program.stderr, '');
+		await ended(pid);
+	});
+}
 
-		running.child.kill('SIGTERM');
-		assert.equal(await running.exit(), 130);
-		assert.equal(running.stderr, '');
-		while (isRunning(pid)) {
-			await sleep(50);
-		}
+for (const isBeside of [false, true]) {
+	test(`the dashboard ends the resolver of its start${isBeside ? ' beside an instance' : ''}`, async t => {
+		const {storage, options, running} = await startHangingResolver(t);
+		await (isBeside && startInstance(t, storage));
+		const terminal = await TestTerminal.start(t, [item, '--port', '0', ...options], {columns: 80, rows: 24});
+		const [pid, dashboard] = await running();
+		process.kill(dashboard, 'SIGTERM');
+		await terminal.exit();
+		await ended(pid);
 	});
 }
 

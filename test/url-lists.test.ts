@@ -4,8 +4,11 @@ import path from 'node:path';
 import {Readable} from 'node:stream';
 import {test} from 'node:test';
 import {parsePastedCommand} from '../source/requests/pasted-command.ts';
-import {decodeText, expandUrls, urlsIn} from '../source/requests/url-lists.ts';
+import {DownStreamError} from '../source/downstream.ts';
+import {addAll} from '../source/requests/add-requests.ts';
+import {checkUrls, decodeText, expandUrls, urlsIn} from '../source/requests/url-lists.ts';
 import {temporaryFolder} from './support/engines.ts';
+import {MemoryDownStream} from './support/memory-downstream.ts';
 
 const text = '# Filme\r\nhttp://a/ä\r\n\r\n http://b/\r\n';
 const urls = ['http://a/ä', 'http://b/'];
@@ -34,6 +37,29 @@ test('a list may have any number of lines, up to 64 MiB', async () => {
 	await assert.rejects(expandUrls(['-'], input(7_000_000)), {
 		code: 'bad-request',
 		message: 'Standard input: more than 64 MiB are not a list of URLs',
+	});
+});
+
+test('errors name the lines of a list', async () => {
+	const places = new Map<string, string>();
+	const list = "# Films\n\nhttp://a/\n  out=x\nftp://b/\ncurl 'c' \\\n  'ftp://d/'\nftp://e/\n";
+	const words = await expandUrls(['-'], Readable.from([Buffer.from(list)]), places);
+	const errors: string[] = [];
+	const requestsOf = async (url: string) => [{url}];
+	const engine = new MemoryDownStream();
+	engine.add = async ({url}) => {
+		throw new DownStreamError('bad-request', `refused ${url.length}`);
+	};
+	await addAll(engine, words, requestsOf, ({message}) => errors.push(message), places);
+	assert.deepEqual(
+		errors.map(message => message.replace(/: refused.*/s, '')),
+		[3, 5, 6, 8].map((line, index) => {
+			const shown = index % 2 === 0 ? '' : `: ${words[index]}`;
+			return `Standard input, line ${line}${shown}`;
+		}),
+	);
+	assert.throws(() => checkUrls(['film'], new Map([['film', '@list, line 7']])), {
+		message: /^@list, line 7: "film" is not a URL/,
 	});
 });
 

@@ -1,7 +1,7 @@
 // Output of --help, for the program and for one command.
-import {homedir} from 'node:os';
 import path from 'node:path';
 import {defaultStorageDir} from '../defaults.ts';
+import {homeFolder} from '../home-folder.ts';
 import {commands, flagsOf, usageOf, type Command, type CommandName} from './commands.ts';
 import {allFlags, flagsHelp, type DefaultPaths} from './flags.ts';
 import {defaultSettingsFile} from './settings-file.ts';
@@ -81,7 +81,7 @@ function defaultPaths(): DefaultPaths {
 
 /** `~` for the home folder. */
 function shortened(file: string): string {
-	const home = homedir() + path.sep;
+	const home = homeFolder() + path.sep;
 	return file.startsWith(home) ? `~${path.sep}${file.slice(home.length)}` : file;
 }
 

@@ -1,9 +1,9 @@
 // Persistent settings: a JSON file with the names of the flags, and environment variables.
 import {readFileSync} from 'node:fs';
 import path from 'node:path';
-import envPaths from 'env-paths';
 import {DownStreamError} from '../downstream.ts';
 import {allFlags, flags, kebabCase, type Flag, type FlagName, type Flags} from './flags.ts';
+import {userFolders} from '../home-folder.ts';
 import {anyObject, array, boolean, rule, text, type Refuse} from '../schema.ts';
 import {nearestWord} from '../text/nearest-word.ts';
 
@@ -16,7 +16,7 @@ export const nothingGiven: Given = {values: {}, labels: {}};
 const secretSettings: ReadonlySet<string> = new Set(['proxy', 'header']);
 
 export function defaultSettingsFile(): string {
-	return path.join(envPaths('downstream-tui', {suffix: ''}).config, 'settings.json');
+	return path.join(userFolders('downstream-tui').config, 'settings.json');
 }
 
 /** Default: the file in the user's configuration folder, if it exists. Throws `bad-request`. */

@@ -11,6 +11,7 @@ import {parseDuration} from '../text/duration.ts';
 import {flags, kebabCase, type FlagName, type Flags} from './flags.ts';
 import {checkedValue, headersFrom} from '../requests/headers.ts';
 import {readNetrc, type Netrc} from '../requests/netrc.ts';
+import type {Places} from '../requests/url-lists.ts';
 import {parseRate} from '../text/rate.ts';
 import {expandHome} from '../home-folder.ts';
 import {filmTimeOf, safeRequestOf, startOf} from '../text/safe-request.ts';
@@ -86,6 +87,8 @@ export type Settings = {
 	readonly resolveWith: readonly string[] | undefined;
 	/** Logins by host. */
 	readonly netrc: Netrc | undefined;
+	/** Of the URLs of this run. */
+	readonly places?: Places;
 	/** Limit of the bytes kept ready ahead of a player. */
 	readonly readAhead: number;
 	/** The same limit in milliseconds of a film. */

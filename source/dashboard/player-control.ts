@@ -1,5 +1,5 @@
 // Keys and clicks for the linked player, in the details of the film.
-import type {Download, DownloadId} from '../downstream.ts';
+import {byId, type Download, type DownloadId} from '../downstream.ts';
 import {openGoToDialog} from './dialogs/go-to.ts';
 import {playerKeys, type Command} from './keys.ts';
 import {currentMs, missingWords} from './playback.ts';
@@ -55,7 +55,7 @@ export class PlayerControl {
 			openGoToDialog(this.#ui, download, ms => this.#seek(download, ms));
 		} else if (step !== undefined) {
 			const {downloads} = this.#ui.downstream.snapshot;
-			const newest = downloads.find(({id}) => id === download.id) ?? download;
+			const newest = byId(downloads, download.id) ?? download;
 			this.#seek(newest, this.#placeOf(newest) + step);
 		}
 	}

@@ -24,13 +24,15 @@ import {
 	type SafeRequest,
 	type Snapshot,
 } from '../downstream.ts';
-import {versionHeader} from '../proxy/control-api.ts';
+import {leaseHeader, versionHeader} from '../proxy/control-api.ts';
 import {applyChanges, type SnapshotChanges} from '../proxy/snapshot-changes.ts';
 
 export type Instance = {
 	/** `http://127.0.0.1:PORT` */
 	readonly origin: string;
 	readonly key: string;
+	/** The name of the client's lease. */
+	readonly lease?: string | undefined;
 };
 
 /** Interval of the search for an instance that went away. */
@@ -190,6 +192,11 @@ export class ControlClient implements DownloadEngine {
 		await this.#command(id, 'player', command);
 	}
 
+	/** Ends the lease: additions and resumptions stay. */
+	async release(): Promise<void> {
+		await this.#call('DELETE', '/lease');
+	}
+
 	/** Disconnects; the instance keeps running. */
 	async dispose(): Promise<void> {
 		this.#listeners.clear();
@@ -340,7 +347,7 @@ async function openEvents(instance: Instance, signal: AbortSignal): Promise<Inco
 
 /** Rejects with `not-found` if the connection fails. */
 async function send(
-	{origin, key}: Instance,
+	{origin, key, lease}: Instance,
 	method: string,
 	path: string,
 	body: object | undefined,
@@ -354,6 +361,7 @@ async function send(
 		signal,
 		headers: {
 			authorization: `Bearer ${key}`,
+			...(lease !== undefined && {[leaseHeader]: lease}),
 			...(text === undefined
 				? {'content-length': 0}
 				: {'content-type': 'application/json', 'content-length': Buffer.byteLength(text)}),

@@ -79,7 +79,7 @@ export async function start(settings: HostSettings, {headersForAll = false} = {}
 			engine.publish(proxy.origin),
 		]);
 		preparation = setTimeout(() => void prepareTls(settings.ca).catch(() => undefined), tlsAfterMs);
-		return {engine, dispose};
+		return {engine: proxy.leases.without(engine), dispose};
 	} catch (error) {
 		await dispose();
 		throw error;

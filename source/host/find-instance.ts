@@ -15,18 +15,22 @@ const endMs = 2000;
 
 /**
  * Connects to the running instance; undefined if there is none. Rejects with `storage-locked` if the folder is in use by
- * a process without a control API, on another computer, or by an instance that does not respond.
+ * a process without a control API, on another computer, or by an instance that does not respond. `lease`: its name.
  */
-export async function attach(storageDir: string): Promise<ControlClient | undefined> {
+export async function attach(storageDir: string, lease?: string): Promise<ControlClient | undefined> {
+	const find = async () => {
+		const instance = await findInstance(storageDir);
+		return instance && {...instance, lease};
+	};
 	const deadline = Date.now() + endMs;
 	for (;;) {
-		const instance = await findInstance(storageDir);
+		const instance = await find();
 		if (!instance) {
 			return undefined;
 		}
 
 		try {
-			return await ControlClient.connect(instance, () => findInstance(storageDir));
+			return await ControlClient.connect(instance, find);
 		} catch (error) {
 			if (Date.now() > deadline) {
 				throw error instanceof DownStreamError && error.code === 'not-found'

@@ -1,6 +1,7 @@
 // Watches downloads: file, progress, players and outcome.
 import {isDeepStrictEqual} from 'node:util';
 import {
+	byId,
 	DownStreamError,
 	isSettled,
 	type Download,
@@ -31,7 +32,7 @@ export async function whenComplete(engine: Watched, id: DownloadId, endings: End
 	const {download} = await until(
 		engine,
 		({downloads}) => {
-			const found = downloads.find(candidate => candidate.id === id);
+			const found = byId(downloads, id);
 			const isOver =
 				!found || (isSettled(found) && !(found.status === 'complete' && found.exportWhenComplete !== null));
 			return isOver ? {download: found} : undefined;
@@ -66,7 +67,7 @@ export async function whenSafe(
 	const {pledge} = await until(
 		engine,
 		({downloads}) => {
-			const pledge = downloads.find(each => each.id === id)?.pledges.find(each => each.n === n);
+			const pledge = byId(downloads, id)?.pledges.find(each => each.n === n);
 			return pledge?.state === 'pending' ? undefined : {pledge};
 		},
 		either(endings),
@@ -154,7 +155,7 @@ async function* statesOf(
 	isLast: (download: Download) => boolean = () => false,
 ): Values<Download> {
 	for await (const {downloads} of snapshotsOf(engine, either(endings))) {
-		const download = downloads.find(candidate => candidate.id === id);
+		const download = byId(downloads, id);
 		if (!download) {
 			return;
 		}

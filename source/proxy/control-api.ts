@@ -1,6 +1,7 @@
 // The control API: the engine's commands and snapshot as JSON over HTTP, with server-sent events for changes.
 import type {IncomingMessage, ServerResponse} from 'node:http';
 import {
+	byId,
 	type AddRequest,
 	type Download,
 	type DownloadId,
@@ -24,6 +25,7 @@ import {
 	wholeNumber,
 	type ObjectSchema,
 } from '../schema.ts';
+import type {Leases} from '../leases.ts';
 import {safeJson} from '../text/escape-controls.ts';
 import {viewKeyRefusal} from './access.ts';
 import {withoutSecrets, type ReadOnly} from './read-only.ts';
@@ -41,6 +43,10 @@ export const undoTime = integer(0, 2_147_483_647);
  */
 export const versionHeader = 'downstream-version';
 
+/** Names the lease of the client. */
+export const leaseHeader = 'Downstream-Lease';
+export const leaseName = /^[\w-]{1,64}$/;
+
 /** Request bodies without a type in the engine's interface. */
 export const startOverRequest = object<{keepOld?: boolean}>({keepOld: optional(boolean)});
 export const moveRequest = object<{by: QueueMove}>({
@@ -57,6 +63,9 @@ type ApiRequest = {
 	readonly parameters: URLSearchParams;
 	readonly permission: 'command' | 'view';
 	readonly prepareAdd?: ((request: AddRequest) => Promise<AddRequest>) | undefined;
+	readonly leases: Leases;
+	/** The name of the client's lease. */
+	readonly lease: string | undefined;
 };
 
 type Handler<Engine = DownloadEngine> = (
@@ -100,8 +109,19 @@ export const routes = new Map<string, Methods>([
 	['/downloads/*/link-player', {POST: linkPlayer}],
 	['/downloads/*/player', {POST: controlPlayer}],
 	['/settings', {GET: sendSettings, PATCH: changeSettings}],
-	['/events', {GET: (engine, {response}) => sendEvents(engine, response)}],
+	['/events', {GET: sendEvents}],
+	['/lease', {DELETE: releaseLease}],
 ]);
+
+/** Throws a `Problem` for an invalid name. */
+export function leaseOf({headers}: IncomingMessage): string | undefined {
+	const name = headers[leaseHeader.toLowerCase()];
+	if (name !== undefined && !(typeof name === 'string' && leaseName.test(name))) {
+		throw badRequest(`The header ${leaseHeader} must be 1 to 64 letters, digits, "-" or "_".`);
+	}
+
+	return name;
+}
 
 /** Serves an authorized request below `/api`. Rejects with a `Problem` or `DownStreamError`. */
 export async function serveApi(engine: DownloadEngine, api: ApiRequest): Promise<void> {
@@ -120,8 +140,11 @@ export async function serveApi(engine: DownloadEngine, api: ApiRequest): Promise
 		throw new Problem(405, `Only ${words} allowed here.`, {allow: allowed.join(', ')});
 	}
 
-	if (api.permission === 'command') {
-		await handler(engine, api, id);
+	const {lease, leases, permission} = api;
+	if (permission === 'command') {
+		await handler(lease === undefined ? leases.without(engine) : leases.with(lease), api, id);
+	} else if (lease !== undefined) {
+		throw new Problem(403, viewKeyRefusal);
 	} else if (handler === methods.GET) {
 		await methods.GET(withoutSecrets(engine), api, id);
 	} else {
@@ -247,7 +270,7 @@ async function changeSettings(engine: DownloadEngine, {request, response}: ApiRe
 }
 
 function findDownload(engine: ReadOnly, id: DownloadId): Download {
-	const download = engine.snapshot.downloads.find(candidate => candidate.id === id);
+	const download = byId(engine.snapshot.downloads, id);
 	if (!download) {
 		throw new DownStreamError('not-found', 'There is no such download.');
 	}
@@ -256,7 +279,7 @@ function findDownload(engine: ReadOnly, id: DownloadId): Download {
 }
 
 /** A slow client skips intermediate states: each event is the difference from the last snapshot sent to it. */
-function sendEvents(engine: ReadOnly, response: ServerResponse): void {
+function sendEvents(engine: ReadOnly, {response, lease, leases}: ApiRequest): void {
 	response.writeHead(200, {'content-type': 'text/event-stream', 'cache-control': 'no-store'});
 	let sent = engine.snapshot;
 	response.write(formatEvent('snapshot', sent));
@@ -269,6 +292,18 @@ function sendEvents(engine: ReadOnly, response: ServerResponse): void {
 	};
 	response.on('drain', sendChanges);
 	response.on('close', engine.subscribe(sendChanges));
+	if (lease !== undefined) {
+		response.on('close', leases.connect(lease));
+	}
+}
+
+function releaseLease(_engine: DownloadEngine, {response, lease, leases}: ApiRequest): void {
+	if (lease === undefined) {
+		throw badRequest(`The header ${leaseHeader} is missing.`);
+	}
+
+	leases.release(lease);
+	response.writeHead(204).end();
 }
 
 function formatEvent(event: string, data: unknown): string {

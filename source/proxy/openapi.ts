@@ -9,7 +9,15 @@ import {
 	type Schema,
 } from '../schema.ts';
 import {version} from '../version.ts';
-import {moveRequest, settingsRequest, startOverRequest, undoTime, versionHeader} from './control-api.ts';
+import {
+	leaseHeader,
+	leaseName,
+	moveRequest,
+	settingsRequest,
+	startOverRequest,
+	undoTime,
+	versionHeader,
+} from './control-api.ts';
 import {listOf, ref, schemas} from './openapi-schemas.ts';
 
 type Operation = {
@@ -95,6 +103,13 @@ function describe(path: string, operation: Operation): object {
 }
 
 const idParameter = {name: 'id', in: 'path', required: true, schema: {type: 'string'}};
+const leaseParameter = {
+	name: leaseHeader,
+	in: 'header',
+	description:
+		'The lease of the client, on every request: unless it is released, what it added and resumed is undone 5 s after its last connection for events. With the key alone.',
+	schema: {type: 'string', pattern: leaseName.source},
+};
 const versionOfSnapshot = {
 	[versionHeader]: {
 		description: 'Version of the first snapshot that shows the effect.',
@@ -114,8 +129,8 @@ const media = (description: string) => ({
 	content: {'*/*': {schema: {type: 'string', format: 'binary'}}},
 });
 
-function command(summary: string): {post: Operation} {
-	return {post: {summary, access: 'command', responses: {200: commanded('Download')}}};
+function command(summary: string, parameters: readonly object[] = []): {post: Operation} {
+	return {post: {summary, access: 'command', parameters, responses: {200: commanded('Download')}}};
 }
 
 /** By path, then method. */
@@ -136,6 +151,7 @@ const operations: Readonly<Record<string, Readonly<Record<string, Operation>>>> 
 		post: {
 			summary: 'Add a download',
 			access: 'command',
+			parameters: [leaseParameter],
 			body: addRequest,
 			responses: {
 				200: commanded('Download', 'The download already existed.'),
@@ -167,7 +183,7 @@ const operations: Readonly<Record<string, Readonly<Record<string, Operation>>>> 
 		},
 	},
 	'/api/downloads/{id}/pause': command('Stop the background download; players are still served'),
-	'/api/downloads/{id}/resume': command('Continue, or retry at once'),
+	'/api/downloads/{id}/resume': command('Continue, or retry at once', [leaseParameter]),
 	'/api/downloads/{id}/cancel': command('Stop everything, players included'),
 	'/api/downloads/{id}/restore': command('Undo a removal'),
 	'/api/downloads/{id}/verify': {
@@ -254,6 +270,7 @@ const operations: Readonly<Record<string, Readonly<Record<string, Operation>>>> 
 		get: {
 			summary: 'Follow the downloads through server-sent events',
 			access: 'viewOrUrl',
+			parameters: [leaseParameter],
 			responses: {
 				200: {
 					description:
@@ -263,6 +280,14 @@ const operations: Readonly<Record<string, Readonly<Record<string, Operation>>>> 
 					},
 				},
 			},
+		},
+	},
+	'/api/lease': {
+		delete: {
+			summary: 'Release the lease: its additions and resumptions stay',
+			access: 'command',
+			parameters: [{...leaseParameter, required: true}],
+			responses: {204: {description: 'Released.'}},
 		},
 	},
 	'/playlist.m3u': {

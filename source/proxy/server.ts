@@ -3,8 +3,9 @@ import {once} from 'node:events';
 import {createServer, type IncomingMessage, type Server, type ServerResponse} from 'node:http';
 import type {AddressInfo} from 'node:net';
 import {DownStreamError, type AddRequest, type DownloadId, type DownloadEngine} from '../downstream.ts';
+import {Leases} from '../leases.ts';
 import {bearerToken, decideAccess, permissionOf, viewKeyRefusal, type Keys} from './access.ts';
-import {sendJson, serveApi} from './control-api.ts';
+import {leaseHeader, leaseOf, sendJson, serveApi} from './control-api.ts';
 import {openApi} from './openapi.ts';
 import {playlistOf} from './playlist.ts';
 import {Problem} from './problem.ts';
@@ -41,6 +42,7 @@ export class ProxyServer {
 	/** The requested port, if it was taken and another is used. */
 	readonly takenPort: number | undefined;
 	readonly port: number;
+	readonly leases: Leases;
 	readonly #server: Server;
 	readonly #options: ProxyServerOptions;
 
@@ -71,6 +73,7 @@ export class ProxyServer {
 	private constructor(server: Server, options: ProxyServerOptions) {
 		this.#server = server;
 		this.#options = options;
+		this.leases = new Leases(options.engine);
 		this.port = (server.address() as AddressInfo).port;
 		this.takenPort = options.port === 0 || options.port === this.port ? undefined : options.port;
 		server.on('request', (request, response) => void this.#handle(request, response));
@@ -84,6 +87,7 @@ export class ProxyServer {
 
 	/** Disconnects all players and clients, and frees the port. */
 	async close(): Promise<void> {
+		this.leases.close();
 		const closed = once(this.#server, 'close');
 		this.#server.close();
 		this.#server.closeAllConnections();
@@ -152,7 +156,9 @@ export class ProxyServer {
 			// The `EventSource` of browsers cannot send custom headers.
 			const inUrl = path === '/api/events' ? parameters.get('key') : undefined;
 			const permission = requireKey(bearerToken(request.headers.authorization) ?? inUrl, engine);
-			await serveApi(engine, {request, response, path, parameters, permission, prepareAdd});
+			const lease = leaseOf(request);
+			const {leases} = this;
+			await serveApi(engine, {request, response, path, parameters, permission, prepareAdd, leases, lease});
 		} else if (area === 'stream' && id) {
 			requireRead(request);
 			const transfer = engine.transfer(id);
@@ -207,7 +213,10 @@ function allowPage(page: string, response: ServerResponse): void {
 	response.setHeader('access-control-allow-origin', page);
 	response.setHeader('vary', 'Origin');
 	response.setHeader('access-control-allow-methods', 'GET, HEAD, POST, PATCH, DELETE');
-	response.setHeader('access-control-allow-headers', 'Authorization, Content-Type, If-Range, Range');
+	response.setHeader(
+		'access-control-allow-headers',
+		`Authorization, Content-Type, ${leaseHeader}, If-Range, Range`,
+	);
 	response.setHeader(
 		'access-control-expose-headers',
 		'Accept-Ranges, Content-Length, Content-Range, Downstream-Version, ETag, Location, Retry-After',

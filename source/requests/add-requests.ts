@@ -6,7 +6,7 @@ import {resolveLink} from '../engine/origin/link-resolver.ts';
 import {headersFrom} from './headers.ts';
 import {withCredentials, type Netrc} from './netrc.ts';
 import {parsePastedCommand} from './pasted-command.ts';
-import {shownUrl} from './url-lists.ts';
+import {shownUrl, type Places} from './url-lists.ts';
 
 /** The settings that affect requests. */
 type RequestSettings = {
@@ -72,6 +72,7 @@ export async function addAll(
 	words: readonly string[],
 	requestsOf: (word: string) => Promise<AddRequest[]>,
 	onError: (error: DownStreamError) => void,
+	places?: Places,
 ): Promise<Download[]> {
 	const added: Download[] = [];
 	for (const word of words) {
@@ -85,17 +86,27 @@ export async function addAll(
 				throw error;
 			}
 
-			onError(words.length > 1 ? named(error, word) : error);
+			onError(named(error, word, {isSeveral: words.length > 1, places}));
 		}
 	}
 
 	return added;
 }
 
-/** Names the failed one of several URLs, but no pasted command: any part of it may be secret. */
-export function named(error: DownStreamError, word: string): DownStreamError {
-	return error.code === 'bad-request' && !/\s/.test(word)
-		? new DownStreamError(error.code, `${cleanText(shownUrl(word))}: ${error.message}`, error)
+/**
+ * Names the place of a URL in a list, and the failed one of several URLs, but no pasted command: any part of it may be
+ * secret.
+ */
+export function named(
+	error: DownStreamError,
+	word: string,
+	{isSeveral, places}: {readonly isSeveral: boolean; readonly places?: Places | undefined},
+): DownStreamError {
+	const place = places?.get(word);
+	const url = isSeveral && !/\s/.test(word) ? cleanText(shownUrl(word)) : undefined;
+	const names = [place, url].filter(name => name !== undefined);
+	return error.code === 'bad-request' && names.length > 0
+		? new DownStreamError(error.code, [...names, error.message].join(': '), error)
 		: error;
 }
 

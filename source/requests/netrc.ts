@@ -1,8 +1,8 @@
 // Credentials from a netrc file, which ftp, curl and git read too.
 import {readFileSync} from 'node:fs';
-import {homedir} from 'node:os';
 import path from 'node:path';
 import {DownStreamError, type AddRequest} from '../downstream.ts';
+import {homeFolder} from '../home-folder.ts';
 
 type Credentials = {readonly login: string; readonly password: string};
 
@@ -18,7 +18,7 @@ export type Netrc = ReadonlyArray<Readonly<NetrcEntry>>;
 
 /** Reads the file named by NETRC, or `.netrc` in the home folder. Throws `bad-request`. */
 export function readNetrc(environment: NodeJS.ProcessEnv): Netrc {
-	const file = environment.NETRC || path.join(environment.HOME || homedir(), '.netrc');
+	const file = environment.NETRC || path.join(environment.HOME || homeFolder(), '.netrc');
 	let text: string;
 	try {
 		text = readFileSync(file, 'utf8');

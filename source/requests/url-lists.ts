@@ -8,21 +8,33 @@ import {isUnfinishedCommand, parsePastedCommand} from './pasted-command.ts';
 /** A film in place of a list would fill the memory. */
 const maxListBytes = 64 * 1024 * 1024;
 
-/** Rejects with `bad-request` for a file that is unreadable or too large. */
+/** Where lists name their URLs, for errors: `Standard input, line 3`, by URL. */
+export type Places = Map<string, string>;
+
+/** Records the `places` of URLs in lists. Rejects with `bad-request` for a file that is unreadable or too large. */
 export async function expandUrls(
 	words: readonly string[],
 	input: AsyncIterable<Uint8Array> = process.stdin,
+	places: Places = new Map(),
 ): Promise<string[]> {
 	let urls: string[] = [];
 	let isRead = false;
+	const read = async (list: AsyncIterable<Uint8Array>, name: string) => {
+		const entries = entriesIn(await textOf(list, name));
+		for (const {url, line} of entries) {
+			places.set(url, `${name}, line ${line}`);
+		}
+
+		urls = urls.concat(entries.map(({url}) => url));
+	};
 	for (const word of words) {
 		if (word.startsWith('@')) {
-			urls = urls.concat(urlsIn(await textOf(createReadStream(word.slice(1)), word)));
+			await read(createReadStream(word.slice(1)), word);
 		} else if (word !== '-') {
 			urls.push(word);
 		} else if (!isRead) {
 			isRead = true;
-			urls = urls.concat(urlsIn(await textOf(input, 'Standard input')));
+			await read(input, 'Standard input');
 		}
 	}
 
@@ -63,26 +75,33 @@ export function decodeText(bytes: Uint8Array): string {
  * indented lines `name=value` are options of the URL above.
  */
 export function urlsIn(text: string): string[] {
-	const urls: string[] = [];
+	return entriesIn(text).map(({url}) => url);
+}
+
+/** Each with the number of its first line. */
+function entriesIn(text: string): Array<{url: string; readonly line: number}> {
+	const entries: Array<{url: string; readonly line: number}> = [];
 	let command = '';
-	for (const line of text.split(/\r\n|[\r\n]/)) {
+	let first = 0;
+	for (const [index, line] of text.split(/\r\n|[\r\n]/).entries()) {
 		const trimmed = line.trim();
-		const above = asCommand(urls.at(-1));
+		const above = asCommand(entries.at(-1)?.url);
 		if (command !== '') {
 			command += `\n${line}`;
 		} else if (above !== undefined && /^\s+[a-z][a-z\d-]*=/.test(line)) {
-			urls[urls.length - 1] = `${above} ${quoted(`--${trimmed}`)}`;
+			entries.at(-1)!.url = `${above} ${quoted(`--${trimmed}`)}`;
 		} else if (trimmed !== '' && !trimmed.startsWith('#')) {
 			command = line;
+			first = index + 1;
 		}
 
 		if (command !== '' && !isUnfinishedCommand(command)) {
-			urls.push(command.trim());
+			entries.push({url: command.trim(), line: first});
 			command = '';
 		}
 	}
 
-	return command === '' ? urls : [...urls, command.trim()];
+	return command === '' ? entries : [...entries, {url: command.trim(), line: first}];
 }
 
 /** Turns the URL into a command that can take options; undefined for anything else. */
@@ -100,7 +119,7 @@ function quoted(word: string): string {
 }
 
 /** Throws `bad-request` if no word is a URL. Otherwise adding the words reports each invalid one. */
-export function checkUrls(words: readonly string[]): void {
+export function checkUrls(words: readonly string[], places: Places = new Map()): void {
 	const [first] = words;
 	if (first !== undefined && !words.some(word => mayBeUrl(word))) {
 		const meant = urlMeantBy(first);
@@ -108,7 +127,8 @@ export function checkUrls(words: readonly string[]): void {
 		const problem = isWebUrl.test(first)
 			? 'is not a valid URL, such as https://example.com/film.mkv'
 			: 'is not a URL that begins with http:// or https://';
-		throw new DownStreamError('bad-request', `${JSON.stringify(shownUrl(first))} ${problem}${hint}`);
+		const place = places.has(first) ? `${places.get(first)}: ` : '';
+		throw new DownStreamError('bad-request', `${place}${JSON.stringify(shownUrl(first))} ${problem}${hint}`);
 	}
 }
 

@@ -4,7 +4,7 @@ import {readFileSync} from 'node:fs';
 import {wrap} from 'node:module';
 import path from 'node:path';
 import process from 'node:process';
-import envPaths from 'env-paths';
+import {userFolders} from '../home-folder.ts';
 import {CodeCache} from './code-cache.ts';
 
 /** A hash of the files; empty if they have source maps, which only Node's own loader reads. */
@@ -21,12 +21,10 @@ type Wrapper = (
 const program = './program.cjs';
 
 function load(): void {
-	const {cache} = envPaths('downstream-tui-program', {suffix: ''});
-	// A relative path, from an odd environment, leads into the working folder: its files may be from anywhere.
-	if (build === '' || process.env.NODE_DISABLE_COMPILE_CACHE || !path.isAbsolute(cache)) {
+	if (build === '' || process.env.NODE_DISABLE_COMPILE_CACHE) {
 		require(program);
 	} else {
-		loader(new CodeCache(path.join(cache, 'compiled'), build))(program);
+		loader(new CodeCache(path.join(userFolders('downstream-tui-program').cache, 'compiled'), build))(program);
 	}
 }
 

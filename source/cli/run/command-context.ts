@@ -6,6 +6,8 @@ export type CommandOutput = {
 	/** One line of the result. */
 	result(text: string): void;
 	error(message: string): void;
+	/** A word for a person, in place of an empty result. */
+	note(text: string): void;
 };
 
 /** The only difference between the command line and the REPL. */
@@ -14,7 +16,16 @@ export type CommandContext = {
 		Partial<
 			Pick<
 				Settings,
-				'overwrite' | 'keepBoth' | 'move' | 'whenComplete' | 'all' | 'storageDir' | 'from' | 'by' | 'wait'
+				| 'places'
+				| 'overwrite'
+				| 'keepBoth'
+				| 'move'
+				| 'whenComplete'
+				| 'all'
+				| 'storageDir'
+				| 'from'
+				| 'by'
+				| 'wait'
 			>
 		>;
 	readonly output: CommandOutput;

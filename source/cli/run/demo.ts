@@ -5,15 +5,15 @@ import path from 'node:path';
 import process from 'node:process';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {DemoOrigin, soundBytesPerSecond} from './demo-origin.ts';
-import {isSettled, type DownloadId} from '../../downstream.ts';
+import {byId, isSettled, type DownloadId} from '../../downstream.ts';
 import {safeJson} from '../../text/escape-controls.ts';
 import {start, type EngineHost} from '../../host/engine-host.ts';
 import {sha256OfFile} from '../hash-file.ts';
 import {printLines} from './serve.ts';
 import {until} from '../../wait.ts';
+import {interrupted} from '../output/exit-codes.ts';
 import type {Settings} from '../settings.ts';
 
-const interrupted = 130;
 /** Bytes per second of each connection. On a screen there is time to open a player and to jump. */
 const screenRate = 512 * 1024;
 const linesRate = 3 * 1024 * 1024;
@@ -161,7 +161,7 @@ async function seekFar(
 	url: string,
 	signal: AbortSignal,
 ): Promise<void> {
-	const {size, streamUrl} = engine.snapshot.downloads.find(download => download.id === id)!;
+	const {size, streamUrl} = byId(engine.snapshot.downloads, id)!;
 	const start = Math.floor(size! * 0.9);
 	const headers = {range: `bytes=${start}-${start + 65_535}`};
 	const began = performance.now();

@@ -1,4 +1,5 @@
 // `get`: downloads the URLs of the command line and nothing else, exports the files, exits.
+import {randomUUID} from 'node:crypto';
 import {DownStreamError} from '../../downstream.ts';
 import {gaveUpLines, lookMs, QuietTime, type Outcome} from '../output/patience.ts';
 import type {Settings} from '../settings.ts';
@@ -36,10 +37,14 @@ export async function get(
 
 	const target = await checkedTarget(settings, words.length);
 	const run = new GetRun(words, target, {settings, output, signal});
+	// With --keep, downloads stay in the list in any case.
+	const lease = settings.keep ? undefined : randomUUID();
 	for (;;) {
-		const host = await findHost(settings, output);
+		const host = await findHost(settings, output, lease);
 		try {
-			return await getThrough(host, run);
+			const outcome = await getThrough(host, run);
+			await host.release();
+			return outcome;
 		} catch (error) {
 			if (!(error instanceof HostLost)) {
 				throw error;

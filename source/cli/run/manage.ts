@@ -5,7 +5,7 @@ import {cleanText, padText} from '../../text/clean-text.ts';
 import {watchWords} from '../../text/film-words.ts';
 import {safeWords} from '../../text/safe-words.ts';
 import {formatPercent, shortId} from '../../text/format.ts';
-import {amount, substituteOf, stateWords} from '../../text/status-words.ts';
+import {amount, queueReason, substituteOf, stateWords} from '../../text/status-words.ts';
 import {
 	DownStreamError,
 	isFetching,
@@ -18,6 +18,7 @@ import {maskUrl} from '../../text/mask-url.ts';
 import {withHint} from '../../text/hints.ts';
 import {openOffline} from '../../host/engine-host.ts';
 import {attach} from '../../host/find-instance.ts';
+import {aborted} from '../../wait.ts';
 import type {CommandContext, CommandOutput} from './command-context.ts';
 import {findDownload, findDownloads, type Found} from './find-download.ts';
 import {existsHint} from './get/target.ts';
@@ -81,12 +82,13 @@ export const manageCommands = {
 	verify: {...onEach(verify), worksOffline: true},
 } as const satisfies Partial<Readonly<Record<CommandName, ManageCommand>>>;
 
-/** Runs a command of the command line. Resolves with false if anything failed. */
+/** Runs a command of the command line. Resolves with false if anything failed, or the signal aborts. */
 export async function runCommand(
 	name: ManageCommandName,
 	words: readonly string[],
 	settings: Settings,
 	output: CommandOutput,
+	stopped: AbortSignal,
 ): Promise<boolean> {
 	const command: ManageCommand = manageCommands[name];
 	const client = await attach(settings.storageDir);
@@ -104,7 +106,8 @@ export async function runCommand(
 			output.error(banner);
 		}
 
-		return await command.run(downstream, words, {...contextOf(settings, output), isOffline: !client});
+		const context = {...contextOf(settings, output, stopped), isOffline: !client};
+		return await untilStopped(command.run(downstream, words, context), stopped);
 	} finally {
 		await downstream.dispose();
 	}
@@ -118,6 +121,7 @@ export async function forwardUrls(
 	urls: readonly string[] | Promise<readonly string[]>,
 	settings: Settings,
 	output: CommandOutput,
+	stopped: AbortSignal,
 ): Promise<boolean | undefined> {
 	const client = await attach(settings.storageDir);
 	if (!client) {
@@ -135,14 +139,19 @@ export async function forwardUrls(
 			}
 		}
 
-		return await add(client, given, contextOf(settings, output));
+		return await untilStopped(add(client, given, contextOf(settings, output, stopped)), stopped);
 	} finally {
 		await client.dispose();
 	}
 }
 
-function contextOf(settings: Settings, output: CommandOutput): CommandContext {
-	return {settings, output, requestsOf: word => requestsForRemote(word, settings)};
+function contextOf(settings: Settings, output: CommandOutput, stopped: AbortSignal): CommandContext {
+	return {settings, output, requestsOf: word => requestsForRemote(word, settings, stopped)};
+}
+
+/** Resolves with false once the signal aborts. */
+function untilStopped(command: Promise<boolean>, stopped: AbortSignal): Promise<boolean> {
+	return Promise.race([command, aborted(stopped).then(() => false)]);
 }
 
 async function add(
@@ -151,10 +160,16 @@ async function add(
 	{settings, output, requestsOf}: CommandContext,
 ): Promise<boolean> {
 	let isGood = true;
-	const added = await addAll(downstream, urls, requestsOf, error => {
-		isGood = false;
-		output.error(withHint(error));
-	});
+	const added = await addAll(
+		downstream,
+		urls,
+		requestsOf,
+		error => {
+			isGood = false;
+			output.error(withHint(error));
+		},
+		settings.places,
+	);
 	for (const download of added) {
 		output.result(
 			settings.json ? jsonOf(download, settings) : lineOf(download, downstream.snapshot.downloads),
@@ -178,6 +193,10 @@ async function list(
 		const objects = downloads.map(download => jsonOf(download, settings));
 		output.result(`[${[...objects, ...removed.map(each => safeJson(each))].join(',')}]`);
 		return true;
+	}
+
+	if (downloads.length + removed.length === 0) {
+		output.note('no downloads');
 	}
 
 	for (const download of downloads) {
@@ -251,6 +270,7 @@ function lineOf(download: Download, downloads: readonly Download[], isOffline = 
 		watchWords(download) || undefined,
 		safeWords(download) || undefined,
 		(download.error ?? (isStopped ? download.lastError : null))?.message,
+		download.status === 'queued' ? queueReason(download) : undefined,
 		substituteOf(download)?.words,
 	]);
 }

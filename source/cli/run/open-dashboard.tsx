@@ -21,13 +21,13 @@ import {start, type EngineHost} from '../../host/engine-host.ts';
 import {attach} from '../../host/find-instance.ts';
 import {until} from '../../wait.ts';
 import {printError} from '../output/print-error.ts';
+import {crashed, interrupted} from '../output/exit-codes.ts';
 import type {Settings} from '../settings.ts';
 import {queryBackground} from '../../terminal/background.ts';
 import {colorLevel, exportColorLevel, themeName} from '../../terminal/color.ts';
 import type {ShowOptions} from '../../terminal/show-dashboard.tsx';
 
-const exitCodes: Partial<Record<string, number>> = {quit: 0, crash: 70, SIGHUP: 129};
-const interrupted = 130;
+const exitCodes: Partial<Record<string, number>> = {quit: 0, crash: crashed, SIGHUP: 129};
 const eraseLine = '\r\u001B[K';
 /** More percentages would make the line unreadable. */
 const mostShares = 4;
@@ -44,12 +44,15 @@ export async function openDashboard(
 	stopped: AbortSignal,
 	isElsewhere = true,
 ): Promise<number> {
+	const {places} = settings;
 	const client = await attach(settings.storageDir);
 	if (client) {
 		try {
 			const refused: string[] = [];
-			const requestsOf = (word: string) => requestsForRemote(word, settings);
-			const adding = new Addition(client, urls, requestsOf, message => refused.push(message));
+			const requestsOf = (word: string) => requestsForRemote(word, settings, stopped);
+			const adding = new Addition(client, urls, {requestsOf, stopped, places}, message =>
+				refused.push(message),
+			);
 			const attachment = new AttachedInstance(client, settings, isElsewhere);
 			let code = interrupted;
 			try {
@@ -88,8 +91,8 @@ export async function openDashboard(
 		}
 
 		const {engine} = host.value;
-		const requestsOf = (word: string) => requestsFor(word, settings);
-		adding = new Addition(engine, urls, requestsOf, message => engine.addBanner(message));
+		const requestsOf = (word: string) => requestsFor(word, settings, stopped);
+		adding = new Addition(engine, urls, {requestsOf, stopped, places}, message => engine.addBanner(message));
 		code = await screen.value(engine, {attachment: undefined, added: adding.first});
 	} finally {
 		isSaved = await saveAndStop(host.value, code === 0 ? adding : undefined);
@@ -97,6 +100,13 @@ export async function openDashboard(
 
 	return isSaved ? code : interrupted;
 }
+
+type Requests = {
+	readonly requestsOf: (word: string) => Promise<AddRequest[]>;
+	/** Ends the resolver of an item. */
+	readonly stopped: AbortSignal;
+	readonly places: Settings['places'];
+};
 
 /** Adds the URLs of the command line while the screen is open, and after it. */
 class Addition {
@@ -109,11 +119,11 @@ class Addition {
 	constructor(
 		downstream: DownloadEngine,
 		urls: readonly string[],
-		requestsOf: (word: string) => Promise<AddRequest[]>,
+		requests: Requests,
 		tell: (message: string) => void,
 	) {
 		this.#tell = tell;
-		this.first = urls.length === 0 ? undefined : this.#run(downstream, urls, requestsOf);
+		this.first = urls.length === 0 ? undefined : this.#run(downstream, urls, requests);
 		this.isOver = urls.length === 0;
 	}
 
@@ -126,11 +136,20 @@ class Addition {
 	async #run(
 		downstream: DownloadEngine,
 		urls: readonly string[],
-		requestsOf: (word: string) => Promise<AddRequest[]>,
+		{requestsOf, stopped, places}: Requests,
 	): Promise<DownloadId | undefined> {
-		const [first] = await addAll(downstream, urls, requestsOf, ({message}) => this.#tell(message));
-		this.isOver = true;
-		return first?.id;
+		try {
+			const [first] = await addAll(downstream, urls, requestsOf, ({message}) => this.#tell(message), places);
+			return first?.id;
+		} catch (error) {
+			if (stopped.aborted) {
+				return undefined;
+			}
+
+			throw error;
+		} finally {
+			this.isOver = true;
+		}
 	}
 }
 

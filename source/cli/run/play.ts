@@ -7,7 +7,7 @@ import {cleanText} from '../../text/clean-text.ts';
 import {messageOf} from '../../text/message-of.ts';
 import {formatTime} from '../../text/film-words.ts';
 import {findDownload} from './find-download.ts';
-import {continuedMs, DownStreamError, type Download, type DownloadEngine} from '../../downstream.ts';
+import {byId, continuedMs, DownStreamError, type Download, type DownloadEngine} from '../../downstream.ts';
 import {playDownload} from '../../requests/launch-player.ts';
 import {start} from '../../host/engine-host.ts';
 import {attach} from '../../host/find-instance.ts';
@@ -74,7 +74,7 @@ async function startPlayer(
 		stopped: AbortSignal;
 	},
 ): Promise<string> {
-	const {id} = await findOrAdd(downstream, word, settings, isRemote);
+	const {id} = await findOrAdd(downstream, word, {settings, isRemote, stopped});
 	const download = await preview(downstream, id, stopped);
 	if (stopped.aborted) {
 		return id;
@@ -142,14 +142,13 @@ async function asks(ms: number, signal: AbortSignal): Promise<boolean> {
 async function findOrAdd(
 	downstream: DownloadEngine,
 	word: string,
-	settings: Settings,
-	isRemote: boolean,
+	{settings, isRemote, stopped}: {settings: Settings; isRemote: boolean; stopped: AbortSignal},
 ): Promise<Download> {
 	if (!/^[a-z][\w+.-]*:/i.test(word)) {
 		return findDownload(downstream.snapshot.downloads, word);
 	}
 
-	const [request] = await (isRemote ? requestsForRemote : requestsFor)(word, settings);
+	const [request] = await (isRemote ? requestsForRemote : requestsFor)(word, settings, stopped);
 	const {download} = await downstream.add(request!);
 	return download;
 }
@@ -160,7 +159,7 @@ async function preview(
 	id: string,
 	stopped: AbortSignal,
 ): Promise<Download | undefined> {
-	const find = () => downstream.snapshot.downloads.find(download => download.id === id);
+	const find = () => byId(downstream.snapshot.downloads, id);
 	const isReady = (download: Download | undefined) =>
 		!download || download.acceptsRanges !== null || download.status === 'failed';
 	const limit = AbortSignal.any([stopped, AbortSignal.timeout(previewMs)]);

@@ -114,10 +114,6 @@ export class Repl {
 				return this.#export(operands[0]!, line.trim().replace(/^\S+\s+\S+\s*/, '') || './');
 			case 'remove':
 				return this.#remove(operands);
-			case 'list':
-				return this.#downstream.snapshot.downloads.length === 0
-					? {lines: ['no downloads']}
-					: this.#manage(name, operands);
 			default:
 				return this.#manage(name as ManageCommandName, operands);
 		}
@@ -133,7 +129,7 @@ export class Repl {
 		await manageCommands[name].run(this.#downstream, words, {
 			settings: {json: false, port: 0, deleteData},
 			// The event lines announce a new download.
-			output: {result: name === 'add' ? () => undefined : push, error: push},
+			output: {result: name === 'add' ? () => undefined : push, error: push, note: push},
 			requestsOf: this.#requestsOf,
 		});
 		return {lines};

@@ -9,6 +9,7 @@ import {gaveUpLines, lookMs, QuietTime, type Outcome} from '../output/patience.t
 import {Repl, replHelp} from './repl.ts';
 import {printError} from '../output/print-error.ts';
 import {EventLines, readyLine} from '../output/event-lines.ts';
+import {aborted} from '../../wait.ts';
 import {start, type EngineHost} from '../../host/engine-host.ts';
 import type {Settings} from '../settings.ts';
 
@@ -99,10 +100,16 @@ async function addFromCommandLine(
 	let allAdded = true;
 	const requestsOf = (word: string) => requestsFor(word, settings, stopped);
 	try {
-		await addAll(engine, urls, requestsOf, error => {
-			allAdded = false;
-			printError(withHint(error));
-		});
+		await addAll(
+			engine,
+			urls,
+			requestsOf,
+			error => {
+				allAdded = false;
+				printError(withHint(error));
+			},
+			settings.places,
+		);
 	} catch (error) {
 		if (!stopped.aborted) {
 			throw error;
@@ -176,14 +183,4 @@ export async function untilDone(
 		stopped.removeEventListener('abort', onStop);
 		unsubscribe();
 	}
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-	return new Promise(resolve => {
-		if (signal.aborted) {
-			resolve();
-		}
-
-		signal.addEventListener('abort', () => resolve(), {once: true});
-	});
 }

@@ -1,5 +1,5 @@
 // `play --when-safe`: waits until a film plays through.
-import {isStopped, type Download, type DownloadEngine, type DownloadId} from '../../downstream.ts';
+import {byId, isStopped, type Download, type DownloadEngine, type DownloadId} from '../../downstream.ts';
 import {playsThrough} from '../../text/film-words.ts';
 import {until} from '../../wait.ts';
 
@@ -13,7 +13,7 @@ export async function untilSafe(
 	startMs: number,
 	signal: AbortSignal,
 ): Promise<void> {
-	const find = () => downstream.snapshot.downloads.find(download => download.id === id);
+	const find = () => byId(downstream.snapshot.downloads, id);
 	const isOver = (download: Download | undefined) =>
 		!download || isStopped(download) || isSafe(download, startMs);
 	await until(downstream, () => isOver(find()) || undefined, signal).catch(() => undefined);

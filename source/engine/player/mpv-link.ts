@@ -149,7 +149,7 @@ export class MpvLink {
 		for (const line of lines) {
 			if (!this.#socket.destroyed && line !== '') {
 				try {
-					this.#receive(messageOf(line));
+					this.#receive(parseMessage(line));
 				} catch {
 					this.close();
 				}
@@ -336,7 +336,7 @@ function isAbsent(data: unknown): data is undefined | null {
 	return data === undefined || data === null;
 }
 
-function messageOf(line: string): Message {
+function parseMessage(line: string): Message {
 	const message: unknown = JSON.parse(line);
 	if (typeof message !== 'object' || message === null || Array.isArray(message)) {
 		throw new TypeError('no message');

@@ -1,10 +1,11 @@
 // Creates a folder and its parents. Does not use `recursive`: Node 20 loops forever where folders cannot be created,
 // as in /proc.
 import {chmod, mkdir, realpath, stat} from 'node:fs/promises';
-import {homedir, tmpdir} from 'node:os';
+import {tmpdir} from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import {DownStreamError} from '../../downstream.ts';
+import {homeFolder} from '../../home-folder.ts';
 import {errorCode} from './disk-error.ts';
 
 /** Rejects with the file system's error. An existing folder keeps its mode. */
@@ -45,7 +46,7 @@ export async function keepPrivate(folder: string): Promise<void> {
 	}
 
 	const realFolder = await realpath(folder);
-	if ([path.parse(realFolder).root, homedir(), tmpdir(), '/tmp', '/var/tmp'].includes(realFolder)) {
+	if ([path.parse(realFolder).root, homeFolder(), tmpdir(), '/tmp', '/var/tmp'].includes(realFolder)) {
 		throw new DownStreamError(
 			'disk-failed',
 			`${folder} is a shared folder; choose a dedicated storage folder, such as ${path.join(folder, 'downstream')}`,

@@ -1,5 +1,5 @@
 // Adds the downloads of a run, or finds them in the list.
-import {DownStreamError, type AddRequest} from '../../../downstream.ts';
+import {byId, DownStreamError, type AddRequest} from '../../../downstream.ts';
 import {named} from '../../../requests/add-requests.ts';
 import {shownUrl} from '../../../requests/url-lists.ts';
 import {withHint} from '../../../text/hints.ts';
@@ -30,7 +30,7 @@ export async function addAll(run: GetRun, host: Host): Promise<void> {
 
 			await refuseLost(host, error);
 			const known = knownError(error);
-			run.fail(withHint(run.isSeveral ? named(known, word) : known));
+			run.fail(withHint(named(known, word, {isSeveral: run.isSeveral, places: run.settings.places})));
 			run.words.delete(word);
 			run.report({
 				url: /\s/.test(word) ? null : shownUrl(word),
@@ -55,7 +55,7 @@ async function add(run: GetRun, host: Host, word: string, request: AddRequest): 
 		return;
 	}
 
-	const listed = downloads.find(known => known.id === id);
+	const listed = byId(downloads, id);
 	// The instance may have ended after adding it, before the response.
 	const isOurs = wasAttempted && listed && listed.addedAt >= run.startedAt;
 	// Another run has added it since the last snapshot, and will remove it. A download kept by an earlier run is older.

@@ -1,5 +1,5 @@
 // Exports each file of a run as soon as it is complete.
-import {DownStreamError, isSettled, type Download} from '../../../downstream.ts';
+import {byId, DownStreamError, isSettled, type Download} from '../../../downstream.ts';
 import {resolveTarget} from '../../../engine/store/export-target.ts';
 import {cleanText} from '../../../text/clean-text.ts';
 import {substituteOf} from '../../../text/status-words.ts';
@@ -18,7 +18,7 @@ export async function exportAll(run: GetRun, host: Host, signal: AbortSignal): P
 	for await (const {downloads} of snapshotsOf(host.downstream, signal)) {
 		refuseIfLost(host);
 		for (const item of [...run.open.values()]) {
-			const view = downloads.find(({id}) => id === item.id);
+			const view = byId(downloads, item.id);
 			if (!view) {
 				await findAgain(run, host, item);
 			} else if (isSettled(view) && !(await answerChange(run.settings, host, item, view, signal))) {

@@ -1,5 +1,12 @@
 // `get --first`: makes the start of each download safe, and leaves it paused in the list.
-import type {AddRequest, Download, DownloadEngine, DownloadId, SafeRequest} from '../../../downstream.ts';
+import {
+	byId,
+	type AddRequest,
+	type Download,
+	type DownloadEngine,
+	type DownloadId,
+	type SafeRequest,
+} from '../../../downstream.ts';
 import {cleanText} from '../../../text/clean-text.ts';
 import {safeJson} from '../../../text/escape-controls.ts';
 import {formatBytes, shortId} from '../../../text/format.ts';
@@ -60,7 +67,7 @@ async function getOne(
 	const {first, json, giveUpAfter} = settings;
 	const {download} = await downstream.add({...request, paused: true});
 	const {id} = download;
-	const view = () => downstream.snapshot.downloads.find(each => each.id === id) ?? download;
+	const view = () => byId(downstream.snapshot.downloads, id) ?? download;
 	const patience = new AbortController();
 	const isComplete = download.completedAt !== null;
 	const decision: Decision = isComplete

@@ -23,16 +23,21 @@ export type Host = {
 	readonly isRemote: boolean;
 	/** The instance has ended. */
 	isLost(): boolean;
+	/** The run has put the list in order itself. */
+	release(): Promise<void>;
 	dispose(): Promise<void>;
 };
 
 /** The instance has ended. Its downloads are in the storage folder: another host resumes them. */
 export class HostLost extends Error {}
 
-/** Rejects with `storage-locked` if the running instance cannot be reached, and as `start` does. */
-export async function findHost(settings: Settings, output: GetOutput): Promise<Host> {
+/**
+ * Rejects with `storage-locked` if the running instance cannot be reached, and as `start` does. With a `lease`, a running
+ * instance undoes the additions and resumptions of a killed process.
+ */
+export async function findHost(settings: Settings, output: GetOutput, lease?: string): Promise<Host> {
 	for (let starts = 1; ; starts++) {
-		const client = await attach(settings.storageDir);
+		const client = await attach(settings.storageDir, lease);
 		if (client) {
 			// The client attaches to the next instance, which need not resume these downloads.
 			let isLost = false;
@@ -45,6 +50,12 @@ export async function findHost(settings: Settings, output: GetOutput): Promise<H
 				add: request => client.add(request),
 				isRemote: true,
 				isLost: () => isLost,
+				async release() {
+					if (lease !== undefined) {
+						// An instance that has ended undoes nothing.
+						await client.release().catch(() => undefined);
+					}
+				},
 				dispose: () => client.dispose(),
 			};
 		}
@@ -77,6 +88,7 @@ async function startHost(settings: Settings, output: GetOutput): Promise<Host> {
 		add: request => engine.add(request, {isTemporary: !settings.keep}),
 		isRemote: false,
 		isLost: () => false,
+		release: async () => undefined,
 		async dispose() {
 			await engine.makeRoom(settings.cacheSize);
 			await running.dispose();

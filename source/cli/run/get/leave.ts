@@ -1,5 +1,6 @@
 // The list after a run: its own downloads leave it, others return to their earlier state.
 import type {Download} from '../../../downstream.ts';
+import {putBack, takeOff} from '../../../leases.ts';
 import type {Settings} from '../../settings.ts';
 import type {Item} from './item.ts';
 import type {Host} from './host.ts';
@@ -18,22 +19,16 @@ export async function leave(
 	if (!before) {
 		if (status === 'done' && isNeeded(view)) {
 			await downstream.add({...item.request, paused: true});
-		} else if (!settings.keep) {
-			// The bytes stay for the next run with this URL.
-			const isUseless = (view.present === 0 || view.isPageForFile) && status !== 'done';
-			const isStreamed = status === 'done' && settings.output === '-' && !item.wasExported;
-			await downstream.remove(id, isUseless || isStreamed ? {data: 'delete', undoMs: 0} : {data: 'keep'});
+		} else if (settings.keep) {
+			// It stays in the list.
+		} else if (status === 'done') {
+			const isStreamed = settings.output === '-' && !item.wasExported;
+			await downstream.remove(id, isStreamed ? {data: 'delete', undoMs: 0} : {data: 'keep'});
+		} else {
+			await takeOff(downstream, view);
 		}
 	} else if (status === 'interrupted') {
-		if (before.onDemand) {
-			await downstream.update(id, {onDemand: true});
-		}
-
-		if (before.status === 'paused' || before.status === 'failed') {
-			await downstream.pause(id);
-		} else if (before.status === 'cancelled') {
-			await downstream.cancel(id);
-		}
+		await putBack(downstream, before);
 	}
 }
 

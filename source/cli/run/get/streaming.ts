@@ -2,7 +2,7 @@
 import {once} from 'node:events';
 import {get as httpGet, type IncomingMessage} from 'node:http';
 import {setTimeout as sleep} from 'node:timers/promises';
-import {DownStreamError, isSettled, type Download} from '../../../downstream.ts';
+import {byId, DownStreamError, isSettled, type Download} from '../../../downstream.ts';
 import {until} from '../../../wait.ts';
 import {lookMs} from '../../output/patience.ts';
 import {answerChange} from './changes.ts';
@@ -14,7 +14,7 @@ import type {GetOutput} from './report.ts';
 /** In the order of the command line, each byte as soon as it is present. */
 export async function streamAll(run: GetRun, host: Host, signal: AbortSignal): Promise<void> {
 	for (const item of [...run.open.values()]) {
-		const find = () => host.downstream.snapshot.downloads.find(({id}) => id === item.id);
+		const find = () => byId(host.downstream.snapshot.downloads, item.id);
 		try {
 			await stream(run, host, item, find, signal);
 			// The checksum is compared at the end.

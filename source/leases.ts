@@ -1,0 +1,209 @@
+// Leases: the additions and resumptions of a client that is gone are undone, unless it has released them.
+import {byId, type AddRequest, type Download, type DownloadEngine, type DownloadId} from './downstream.ts';
+import {Logger} from './log.ts';
+import {messageOf} from './text/message-of.ts';
+
+/** Milliseconds for a client to connect again. */
+const graceMs = 5000;
+
+type Lease = {
+	connections: number;
+	/** Runs while there is no connection. */
+	timer?: NodeJS.Timeout;
+};
+
+type Hold = {
+	/** The last of them to end undoes it. */
+	readonly leases: Set<string>;
+	/** Its state before; undefined if it was not in the list. */
+	readonly before: Download | undefined;
+};
+
+/** Commands of one download. */
+const commands = [
+	...([
+		'pause',
+		'resume',
+		'cancel',
+		'remove',
+		'restore',
+		'update',
+		'acceptChange',
+		'startOver',
+		'verify',
+	] as const),
+	...(['makeSafe', 'lift', 'moveInQueue', 'export', 'linkPlayer', 'controlPlayer'] as const),
+] satisfies Array<keyof DownloadEngine>;
+
+export class Leases {
+	readonly #engine: DownloadEngine;
+	readonly #graceMs: number;
+	readonly #leases = new Map<string, Lease>();
+	/** The downloads that leases have added or resumed, and no other client has commanded since. */
+	readonly #holds = new Map<DownloadId, Hold>();
+
+	constructor(engine: DownloadEngine, grace = graceMs) {
+		this.#engine = engine;
+		this.#graceMs = grace;
+	}
+
+	/** The engine for clients without a lease: each command takes its download out of all leases. */
+	without<Engine extends DownloadEngine>(engine: Engine): Engine {
+		const forgetting = commands.map(name => [
+			name,
+			(id: DownloadId, ...rest: unknown[]) => {
+				this.#holds.delete(id);
+				return (engine[name] as (...args: unknown[]) => unknown)(id, ...rest);
+			},
+		]);
+		return overriding(engine, {
+			...Object.fromEntries(forgetting),
+			add: async (...args: unknown[]) => {
+				const result = await (engine.add as (...args: unknown[]) => ReturnType<Engine['add']>)(...args);
+				this.#holds.delete(result.download.id);
+				return result;
+			},
+		});
+	}
+
+	/** The engine for the client of a lease. */
+	with(name: string): DownloadEngine {
+		const engine = this.#engine;
+		return overriding(engine, {
+			add: async (request: AddRequest) => {
+				const {downloads} = engine.snapshot;
+				const result = await engine.add(request);
+				this.#hold(name, result.download.id, byId(downloads, result.download.id));
+				return result;
+			},
+			resume: async (id: DownloadId) => {
+				const before = byId(engine.snapshot.downloads, id);
+				await engine.resume(id);
+				this.#hold(name, id, before);
+			},
+		});
+	}
+
+	/** The client has connected. Returns the function for the end of its connection. */
+	connect(name: string): () => void {
+		const lease = this.#of(name);
+		lease.connections++;
+		clearTimeout(lease.timer);
+		return () => {
+			lease.connections--;
+			if (this.#leases.get(name) === lease) {
+				this.#wait(name, lease);
+			}
+		};
+	}
+
+	/** Ends a lease without undoing anything. */
+	release(name: string): void {
+		clearTimeout(this.#leases.get(name)?.timer);
+		this.#leases.delete(name);
+		this.#letGo(name);
+	}
+
+	/** The instance ends: nothing is undone. */
+	close(): void {
+		for (const name of this.#leases.keys()) {
+			this.release(name);
+		}
+	}
+
+	#of(name: string): Lease {
+		const known = this.#leases.get(name);
+		const lease = known ?? {connections: 0};
+		this.#leases.set(name, lease);
+		return lease;
+	}
+
+	#hold(name: string, id: DownloadId, before: Download | undefined): void {
+		const hold = this.#holds.get(id) ?? {leases: new Set(), before};
+		hold.leases.add(name);
+		this.#holds.set(id, hold);
+		// The client may have gone meanwhile.
+		this.#wait(name, this.#of(name));
+	}
+
+	/** Ends the lease if no connection comes in time. */
+	#wait(name: string, lease: Lease): void {
+		clearTimeout(lease.timer);
+		if (lease.connections === 0) {
+			lease.timer = setTimeout(() => this.#end(name), this.#graceMs);
+		}
+	}
+
+	#end(name: string): void {
+		this.#leases.delete(name);
+		for (const [id, {before}] of this.#letGo(name)) {
+			Logger.info(`${id}: its client is gone`);
+			this.#undo(id, before).catch((error: unknown) => {
+				Logger.warn(`${id}: not undone: ${messageOf(error)}`);
+			});
+		}
+	}
+
+	/** Returns the downloads that no lease holds any longer. */
+	#letGo(name: string): Array<[DownloadId, Hold]> {
+		const free = [...this.#holds].filter(([, {leases}]) => leases.delete(name) && leases.size === 0);
+		for (const [id] of free) {
+			this.#holds.delete(id);
+		}
+
+		return free;
+	}
+
+	async #undo(id: DownloadId, before: Download | undefined): Promise<void> {
+		const download = byId(this.#engine.snapshot.downloads, id);
+		if (!download || download.players.some(({connected}) => connected)) {
+			return;
+		}
+
+		if (before) {
+			await putBack(this.#engine, before);
+		} else {
+			await takeOff(this.#engine, download);
+		}
+	}
+}
+
+/** Stops a download that was stopped or on demand `before`. */
+export async function putBack(
+	downstream: Pick<DownloadEngine, 'update' | 'pause' | 'cancel'>,
+	{id, status, onDemand}: Download,
+): Promise<void> {
+	if (onDemand) {
+		await downstream.update(id, {onDemand: true});
+	}
+
+	if (status === 'paused' || status === 'failed') {
+		await downstream.pause(id);
+	} else if (status === 'cancelled') {
+		await downstream.cancel(id);
+	}
+}
+
+/** Takes a download off the list. Its bytes stay for the next addition of its URL, unless they are a page. */
+export async function takeOff(
+	downstream: Pick<DownloadEngine, 'remove'>,
+	{id, present, isPageForFile}: Download,
+): Promise<void> {
+	const isUseless = present === 0 || isPageForFile;
+	await downstream.remove(id, isUseless ? {data: 'delete', undoMs: 0} : {data: 'keep'});
+}
+
+/** `target` with other members in place of its own. */
+function overriding<T extends object>(target: T, members: Readonly<Record<string, unknown>>): T {
+	return new Proxy(target, {
+		get(_target, name) {
+			if (typeof name === 'string' && Object.hasOwn(members, name)) {
+				return members[name];
+			}
+
+			const member: unknown = Reflect.get(target, name, target);
+			// Private fields are those of the target.
+			return typeof member === 'function' ? (member.bind(target) as unknown) : member;
+		},
+	});
+}
