@@ -82,6 +82,7 @@ async function killAfter(
 	const isDone = await hasCome(running.done);
 	const isAdded = await hasCome(running.added);
 	await running.exit();
+	const isComplete = running.download?.status === 'complete';
 	origin.options.bytesPerSecond = undefined;
 	const lines = (await readFile(journal, 'utf8')).trimEnd().split('\n');
 	const calls = lines.map(line => JSON.parse(line) as Call);
@@ -95,7 +96,7 @@ async function killAfter(
 	);
 	await Promise.all(
 		['killed', 'kept', 'undone'].map(async name =>
-			assertContinues(t, path.join(folder, name), {url: origin.url, size, isAdded, isDone}).catch(
+			assertContinues(t, path.join(folder, name), {url: origin.url, size, isAdded, isComplete, isDone}).catch(
 				(error: unknown) => {
 					throw new Error(`${name} ${lastCall}: ${String(error)}`, {cause: error});
 				},
@@ -161,13 +162,16 @@ async function zero(file: string, start: number, end: number): Promise<void> {
 	}
 }
 
+/** What the program told before its end. */
+type Told = {readonly isAdded: boolean; readonly isComplete: boolean; readonly isDone: boolean};
+
 /**
  * Asserts that the record is valid, all its bytes are present, no problem is reported, and the download completes.
  */
 async function assertContinues(
 	t: TestContext,
 	root: string,
-	{url, size, isAdded, isDone}: {url: string; size: number; isAdded: boolean; isDone: boolean},
+	{url, size, isAdded, isComplete, isDone}: Told & {url: string; size: number},
 ): Promise<void> {
 	const whole = content(0, size);
 	const storageDir = path.join(root, 'storage');
@@ -180,6 +184,10 @@ async function assertContinues(
 
 	const {engine, close} = await startEngine(t, {storageDir});
 	assert.deepEqual(engine.snapshot.banners, []);
+	assert.ok(
+		!isComplete || engine.snapshot.downloads[0]?.completedAt,
+		'it was told to be complete, and is not',
+	);
 	assert.ok(!isAdded || engine.snapshot.downloads.length === 1, 'the download is gone');
 	const held = await Promise.all(
 		engine.snapshot.downloads.map(async ({id, folder, ranges, present}) => {

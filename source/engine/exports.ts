@@ -28,12 +28,13 @@ export class Exports {
 	async export(transfer: Transfer, request: ExportRequest, signal?: AbortSignal): Promise<string> {
 		const target = await resolveTarget(request.path, this.#catalog.view(transfer).name);
 		await transfer.settled();
+		await transfer.recordWhole();
 		signal?.throwIfAborted();
 		if (transfer.isComplete) {
 			return this.#export(transfer, {...request, path: target}, signal);
 		}
 
-		const {present, size} = this.#catalog.view(transfer);
+		const {present, size, error} = this.#catalog.view(transfer);
 		if (request.when === 'complete') {
 			await this.#plan(transfer, {...request, path: target});
 			return target;
@@ -56,7 +57,9 @@ export class Exports {
 
 		throw new DownStreamError(
 			'incomplete',
-			`Only ${present} of ${size ?? 'an unknown number of'} bytes are downloaded; export it once it is complete`,
+			present === size
+				? `The download is not complete: ${error?.message ?? 'its bytes are still being checked'}`
+				: `Only ${present} of ${size ?? 'an unknown number of'} bytes are downloaded; export it once it is complete`,
 		);
 	}
 

@@ -54,10 +54,13 @@ export class Checkpoints {
 		this.#timer = undefined;
 	}
 
-	/** Runs one at once if the last byte has arrived: the download is complete only after it. */
-	runIfWhole(): void {
+	/**
+	 * Runs one at once if the last byte has arrived: the download is complete only after it. Resolves after it. Never
+	 * rejects.
+	 */
+	async runIfWhole(): Promise<void> {
 		if (this.#state.file.isComplete && !this.#state.isComplete) {
-			void this.run();
+			await this.run();
 		}
 	}
 
