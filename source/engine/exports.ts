@@ -31,7 +31,7 @@ export class Exports {
 		await transfer.recordWhole();
 		signal?.throwIfAborted();
 		if (transfer.isComplete) {
-			return this.#export(transfer, {...request, path: target}, signal);
+			return this.#export(transfer, {...request, path: target}, {signal});
 		}
 
 		const {present, size, error} = this.#catalog.view(transfer);
@@ -52,7 +52,7 @@ export class Exports {
 		}
 
 		if (request.partial && present > 0) {
-			return this.#export(transfer, {...request, path: target}, signal);
+			return this.#export(transfer, {...request, path: target}, {signal});
 		}
 
 		throw new DownStreamError(
@@ -67,7 +67,7 @@ export class Exports {
 	startPlanned(transfer: Transfer): void {
 		const {exportWhenComplete} = transfer.recordFile.record;
 		if (exportWhenComplete && transfer.isComplete && transfer.status === 'complete') {
-			void this.#export(transfer, exportWhenComplete).catch((error: unknown) => {
+			void this.#export(transfer, exportWhenComplete, {isPlanned: true}).catch((error: unknown) => {
 				// The next start repeats an export that the end of the program cut short.
 				if (!this.#catalog.hasEnded) {
 					transfer.exportFailed(error);
@@ -78,18 +78,24 @@ export class Exports {
 
 	async #plan(transfer: Transfer, request: ExportRequest): Promise<void> {
 		await checkTarget(request.path, request);
-		await transfer.recordFile.save({exportWhenComplete: request});
+		await transfer.recordFile.save({exportWhenComplete: request, placing: undefined});
 		transfer.forgetView();
 		this.#changed();
 	}
 
-	async #export(transfer: Transfer, request: ExportRequest, signal?: AbortSignal): Promise<string> {
+	/** A planned export survives a crash, and must place its file once. */
+	async #export(
+		transfer: Transfer,
+		request: ExportRequest,
+		{signal, isPlanned = false}: {signal?: AbortSignal | undefined; isPlanned?: boolean},
+	): Promise<string> {
 		const ending = this.#ending.signal;
 		const ranges = transfer.isComplete ? undefined : [...transfer.present];
 		// A file of unknown size ends where its bytes end.
 		const size = this.#catalog.view(transfer).size ?? ranges?.at(-1)?.end ?? 0;
+		const {placing} = transfer.recordFile.record;
 		const run = async () =>
-			transfer.exporting(async (source, onProgress, onPlaced) =>
+			transfer.exporting(async (source, {onProgress, onPlacing, onPlaced}) =>
 				exportFile({
 					source,
 					target: request.path,
@@ -101,6 +107,9 @@ export class Exports {
 					move: request.move,
 					signal: signal ? AbortSignal.any([ending, signal]) : ending,
 					onProgress,
+					placing: isPlanned ? placing : undefined,
+					// A renamed file must be found, too.
+					onPlacing: isPlanned || request.move ? onPlacing : undefined,
 					onPlaced,
 				}),
 			);
