@@ -337,9 +337,11 @@ export class SparseFile {
 		}
 
 		if (!this.#reader) {
-			this.#reader = this.#openToRead();
-			this.#reader.catch(() => {
-				this.#reader = undefined;
+			const opening = this.#openToRead();
+			this.#reader = opening;
+			opening.catch(() => {
+				// A detached one leaves the next one in place.
+				this.#reader = this.#reader === opening ? undefined : this.#reader;
 			});
 		}
 
@@ -353,12 +355,14 @@ export class SparseFile {
 				? new DamagedFile(`${this.path} was removed`, {start: 0, end: Infinity}, error)
 				: error;
 		});
-		if (this.isComplete && this.#identity && !this.#dirty && !this.doubt) {
-			const found = await handle.stat();
-			if (isDifferent(found, this.#identity)) {
-				await handle.close();
+		try {
+			const identity = this.isComplete && !this.#dirty && !this.doubt ? this.#identity : undefined;
+			if (identity && isDifferent(await handle.stat(), identity)) {
 				throw new DamagedFile(`${this.path} was changed by another program`, undefined);
 			}
+		} catch (error) {
+			await handle.close();
+			throw error;
 		}
 
 		return handle;
@@ -368,9 +372,10 @@ export class SparseFile {
 		this.#throwIfRetired();
 		refuseUnlessWritable(this.access);
 		if (!this.#writer) {
-			this.#writer = this.#openToWrite();
-			this.#writer.catch(() => {
-				this.#writer = undefined;
+			const opening = this.#openToWrite();
+			this.#writer = opening;
+			opening.catch(() => {
+				this.#writer = this.#writer === opening ? undefined : this.#writer;
 			});
 		}
 
