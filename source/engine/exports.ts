@@ -3,8 +3,12 @@ import {DownStreamError, type ExportRequest} from '../downstream.ts';
 import {Logger} from '../log.ts';
 import type {Catalog} from './catalog.ts';
 import type {Transfer} from './download/transfer.ts';
+import {isTransient} from './store/disk-error.ts';
 import {checkTarget, resolveTarget} from './store/export-target.ts';
 import {exportFile} from './store/export.ts';
+
+/** Milliseconds before a planned export is repeated after a transient error. */
+const retryMs = 2000;
 
 export class Exports {
 	readonly #catalog: Catalog;
@@ -12,6 +16,9 @@ export class Exports {
 	readonly #ending = new AbortController();
 	/** The last export of each download: they run in series, since a move takes the file from the next one. */
 	readonly #last = new WeakMap<Transfer, Promise<unknown>>();
+
+	/** Their planned exports run, or wait for the next attempt. */
+	readonly #planned = new WeakSet<Transfer>();
 
 	/** `changed` is called when a snapshot shows another plan. */
 	constructor(catalog: Catalog, changed: () => void) {
@@ -66,14 +73,33 @@ export class Exports {
 	/** Starts the export that was planned for the end of the download, if there is one. */
 	startPlanned(transfer: Transfer): void {
 		const {exportWhenComplete} = transfer.recordFile.record;
-		if (exportWhenComplete && transfer.isComplete && transfer.status === 'complete') {
-			void this.#export(transfer, exportWhenComplete, {isPlanned: true}).catch((error: unknown) => {
-				// The next start repeats an export that the end of the program cut short.
-				if (!this.#catalog.hasEnded) {
-					transfer.exportFailed(error);
-				}
-			});
+		if (exportWhenComplete && transfer.status === 'complete' && !this.#planned.has(transfer)) {
+			this.#planned.add(transfer);
+			void this.#export(transfer, exportWhenComplete, {isPlanned: true})
+				.finally(() => this.#planned.delete(transfer))
+				.catch((error: unknown) => this.#plannedFailed(transfer, error));
 		}
+	}
+
+	#plannedFailed(transfer: Transfer, error: unknown): void {
+		if (this.#catalog.hasEnded) {
+			// The next start repeats it.
+			return;
+		}
+
+		if (!isTransient(error)) {
+			transfer.exportFailed(error);
+			return;
+		}
+
+		Logger.warn(`${transfer.id}: not exported yet: ${error.message}`);
+		this.#planned.add(transfer);
+		setTimeout(() => {
+			this.#planned.delete(transfer);
+			if (!this.#catalog.hasEnded) {
+				this.startPlanned(transfer);
+			}
+		}, retryMs).unref();
 	}
 
 	async #plan(transfer: Transfer, request: ExportRequest): Promise<void> {
