@@ -1,6 +1,7 @@
 // Commands concurrent with other commands, with players and with shutdown.
 import assert from 'node:assert/strict';
 import {EventEmitter, once} from 'node:events';
+import {existsSync} from 'node:fs';
 import {readdir, readFile, rm, stat} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
@@ -243,6 +244,61 @@ for (const data of ['keep', 'delete'] as const) {
 		);
 	});
 }
+
+/** A complete download off the list, whose bytes are kept. */
+async function startKept(t: TestContext) {
+	const started = await startDownload(t, {size: 100_000, etag});
+	const {engine, download} = started;
+	await until(engine, download.id, ({status}) => status === 'complete');
+	await engine.remove(download.id, {data: 'keep'});
+	return {...started, id: download.id, folder: download.folder};
+}
+
+for (const undoMs of [0, timeout]) {
+	test(
+		`a deletion beside a running restoration follows it, with ${undoMs} ms to undo`,
+		{timeout},
+		async t => {
+			const {engine, storageDir, close, id, folder} = await startKept(t);
+			// oxlint-disable-next-line typescript/unbound-method -- called with its own `this`
+			const {open} = Transfer;
+			let letGo!: () => void;
+			const gone = new Promise<void>(resolve => {
+				letGo = resolve;
+			});
+			const isOpening = new Promise<void>(resolve => {
+				t.mock.method(Transfer, 'open', async (...given: Parameters<typeof open>) => {
+					resolve();
+					await gone;
+					return open.apply(Transfer, given);
+				});
+			});
+			const restoring = engine.restore(id);
+			await isOpening;
+			const deleting = engine.remove(id, {data: 'delete', undoMs});
+			await nextTurn();
+			letGo();
+			await Promise.all([restoring, deleting]);
+			assert.deepEqual(engine.snapshot.downloads, []);
+			assert.equal(existsSync(folder), undoMs > 0);
+			if (undoMs > 0) {
+				await engine.restore(id);
+				assert.equal(downloadOf(engine, id).status, 'complete');
+				await close();
+				const next = await startEngine(t, {storageDir, maxActive: 0});
+				assert.equal(downloadOf(next.engine, id).status, 'complete');
+			}
+		},
+	);
+}
+
+test('a download that is deleted for good cannot be restored meanwhile', {timeout}, async t => {
+	const {engine, id, folder} = await startKept(t);
+	const deleting = engine.remove(id, {data: 'delete', undoMs: 0});
+	await assert.rejects(engine.restore(id), {code: 'not-found'});
+	await deleting;
+	assert.equal(existsSync(folder), false);
+});
 
 test('a data source added twice at once stays in use', {timeout}, async t => {
 	const origin = await startOrigin(t, {size: 4 * MiB, etag});

@@ -56,6 +56,7 @@ const fullEntry: DownloadRecord = {
 	completedAt: 5,
 	exportedTo: '/films/film.mkv',
 	exportWhenComplete: {path: '/films/', overwrite: true, when: 'complete'},
+	placing: '/films/film.mkv',
 	movedTo: '/films/film.mkv',
 	removed: 'keep',
 	error: {code: 'disk-full', message: 'The disk is full', at: 7, tries: 1, maxTries: 5},

@@ -1,18 +1,18 @@
 // Pledges: what they fetch, before what, and what becomes of them.
 import assert from 'node:assert/strict';
-import {open, readFile, type FileHandle} from 'node:fs/promises';
+import {readFile} from 'node:fs/promises';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import type {Download, Pledge} from '../source/downstream.ts';
 import type {Engine} from '../source/engine/engine.ts';
 import {freeBytes} from '../source/engine/store/free-space.ts';
-import {atEnd} from './support/cleanup.ts';
 import {CliProcess, startGet} from './support/cli.ts';
 import {firstWrongByte} from './support/content.ts';
 import {damage} from './support/damage.ts';
 import {startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
 import {makeFilm, serveFilm} from './support/films.ts';
+import {holdRecordsWith} from './support/hold-records.ts';
 import {playedTo} from './support/played-to.ts';
 import {missing} from './support/programs.ts';
 import {recordedRanges} from './support/recorded-ranges.ts';
@@ -58,31 +58,6 @@ test('safe bytes are in the record, so that a crash loses none of them', async t
 	assert.deepEqual(ranges, [[0, 3 * MiB]]);
 });
 
-/** Holds back the write of each record with these ranges, until `letGo` is called. */
-async function holdRecordOf(t: TestContext, ranges: ReadonlyArray<readonly [number, number]>) {
-	const handle = await open(import.meta.filename);
-	const prototype = Object.getPrototypeOf(handle) as FileHandle;
-	await handle.close();
-	// oxlint-disable-next-line typescript/unbound-method -- called with its own `this`
-	const {writeFile} = prototype;
-	let letGo!: () => void;
-	const gone = new Promise<void>(resolve => {
-		letGo = resolve;
-	});
-	atEnd(t, letGo);
-	const isHeld = new Promise<void>(resolve => {
-		t.mock.method(prototype, 'writeFile', async function (this: FileHandle, text: string) {
-			if (text.includes(`"ranges":${JSON.stringify(ranges)}`)) {
-				resolve();
-				await gone;
-			}
-
-			return writeFile.call(this, text);
-		});
-	});
-	return {isHeld, letGo};
-}
-
 /** The state of the stretch at this moment. */
 async function stateOf({engine, id}: {engine: Engine; id: string}, bytes: number) {
 	const {state, missing} = await engine.makeSafe(id, {bytes, dryRun: true});
@@ -92,7 +67,7 @@ async function stateOf({engine, id}: {engine: Engine; id: string}, bytes: number
 test('bytes are not safe while their record is being written', async t => {
 	const origin = await startOrigin(t, {size, etag: '"v1"'});
 	const {engine, id} = await addPaused(t, origin);
-	const {isHeld, letGo} = await holdRecordOf(t, [[0, 3 * MiB]]);
+	const {isHeld, letGo} = await holdRecordsWith(t, `"ranges":[[0,${3 * MiB}]]`);
 	await engine.makeSafe(id, {bytes: 3 * MiB});
 	await isHeld;
 	assert.deepEqual(await stateOf({engine, id}, 3 * MiB), {state: 'pending', missing: 0});
@@ -106,10 +81,7 @@ test('bytes that were lost and fetched again are not safe before they are synced
 	await engine.makeSafe(id, {bytes: 3 * MiB});
 	const {folder, streamUrl} = await until(engine, id, isSafe);
 	await damage(path.join(folder, 'data'), MiB);
-	const {isHeld, letGo} = await holdRecordOf(t, [
-		[0, MiB],
-		[2 * MiB, 3 * MiB],
-	]);
+	const {isHeld, letGo} = await holdRecordsWith(t, `"ranges":[[0,${MiB}],[${2 * MiB},${3 * MiB}]]`);
 	const verified = engine.verify(id);
 	await isHeld;
 	// The record on disk has all of them.

@@ -46,6 +46,7 @@ export class DownStreamError extends Error {
 	readonly bytesAgree: boolean;
 	/** Input of the user that would resolve the error, if there is any. */
 	readonly needs: Remedy | undefined;
+	readonly #kind: ErrorKind;
 
 	constructor(
 		code: ErrorCode,
@@ -56,6 +57,8 @@ export class DownStreamError extends Error {
 			retryAfterMs?: number | undefined;
 			bytesAgree?: boolean;
 			needs?: Remedy | undefined;
+			/** Another kind than that of the code. */
+			kind?: ErrorKind;
 		} = {},
 	) {
 		super(message, options.cause === undefined ? undefined : {cause: options.cause});
@@ -64,10 +67,11 @@ export class DownStreamError extends Error {
 		this.retryAfterMs = options.retryAfterMs;
 		this.bytesAgree = options.bytesAgree ?? false;
 		this.needs = options.needs;
+		this.#kind = options.kind ?? errorKinds[code];
 	}
 
 	get kind(): ErrorKind {
-		return errorKinds[this.code];
+		return this.#kind;
 	}
 }
 

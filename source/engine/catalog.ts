@@ -260,6 +260,13 @@ export class Catalog {
 
 	async #remove(id: DownloadId, removal: Removal): Promise<void> {
 		const kept = this.#transfers.has(id) ? undefined : this.#removals.get(id);
+		if (kept?.restoring) {
+			// The later command wins.
+			await kept.restoring.catch(() => undefined);
+			await this.#remove(id, removal);
+			return;
+		}
+
 		if (kept && removal.data === 'delete') {
 			await this.#removals.delete(kept, removal);
 			return;

@@ -3,8 +3,12 @@ import {DownStreamError, type ExportRequest} from '../downstream.ts';
 import {Logger} from '../log.ts';
 import type {Catalog} from './catalog.ts';
 import type {Transfer} from './download/transfer.ts';
+import {isTransient} from './store/disk-error.ts';
 import {checkTarget, resolveTarget} from './store/export-target.ts';
 import {exportFile} from './store/export.ts';
+
+/** Milliseconds before a planned export is repeated after a transient error. */
+const retryMs = 2000;
 
 export class Exports {
 	readonly #catalog: Catalog;
@@ -12,6 +16,9 @@ export class Exports {
 	readonly #ending = new AbortController();
 	/** The last export of each download: they run in series, since a move takes the file from the next one. */
 	readonly #last = new WeakMap<Transfer, Promise<unknown>>();
+
+	/** Their planned exports run, or wait for the next attempt. */
+	readonly #planned = new WeakSet<Transfer>();
 
 	/** `changed` is called when a snapshot shows another plan. */
 	constructor(catalog: Catalog, changed: () => void) {
@@ -28,12 +35,13 @@ export class Exports {
 	async export(transfer: Transfer, request: ExportRequest, signal?: AbortSignal): Promise<string> {
 		const target = await resolveTarget(request.path, this.#catalog.view(transfer).name);
 		await transfer.settled();
+		await transfer.recordWhole();
 		signal?.throwIfAborted();
 		if (transfer.isComplete) {
-			return this.#export(transfer, {...request, path: target}, signal);
+			return this.#export(transfer, {...request, path: target}, {signal});
 		}
 
-		const {present, size} = this.#catalog.view(transfer);
+		const {present, size, error} = this.#catalog.view(transfer);
 		if (request.when === 'complete') {
 			await this.#plan(transfer, {...request, path: target});
 			return target;
@@ -51,42 +59,69 @@ export class Exports {
 		}
 
 		if (request.partial && present > 0) {
-			return this.#export(transfer, {...request, path: target}, signal);
+			return this.#export(transfer, {...request, path: target}, {signal});
 		}
 
 		throw new DownStreamError(
 			'incomplete',
-			`Only ${present} of ${size ?? 'an unknown number of'} bytes are downloaded; export it once it is complete`,
+			present === size
+				? `The download is not complete: ${error?.message ?? 'its bytes are still being checked'}`
+				: `Only ${present} of ${size ?? 'an unknown number of'} bytes are downloaded; export it once it is complete`,
 		);
 	}
 
 	/** Starts the export that was planned for the end of the download, if there is one. */
 	startPlanned(transfer: Transfer): void {
 		const {exportWhenComplete} = transfer.recordFile.record;
-		if (exportWhenComplete && transfer.isComplete && transfer.status === 'complete') {
-			void this.#export(transfer, exportWhenComplete).catch((error: unknown) => {
-				// The next start repeats an export that the end of the program cut short.
-				if (!this.#catalog.hasEnded) {
-					transfer.exportFailed(error);
-				}
-			});
+		if (exportWhenComplete && transfer.status === 'complete' && !this.#planned.has(transfer)) {
+			this.#planned.add(transfer);
+			void this.#export(transfer, exportWhenComplete, {isPlanned: true})
+				.finally(() => this.#planned.delete(transfer))
+				.catch((error: unknown) => this.#plannedFailed(transfer, error));
 		}
+	}
+
+	#plannedFailed(transfer: Transfer, error: unknown): void {
+		if (this.#catalog.hasEnded) {
+			// The next start repeats it.
+			return;
+		}
+
+		if (!isTransient(error)) {
+			transfer.exportFailed(error);
+			return;
+		}
+
+		Logger.warn(`${transfer.id}: not exported yet: ${error.message}`);
+		this.#planned.add(transfer);
+		setTimeout(() => {
+			this.#planned.delete(transfer);
+			if (!this.#catalog.hasEnded) {
+				this.startPlanned(transfer);
+			}
+		}, retryMs).unref();
 	}
 
 	async #plan(transfer: Transfer, request: ExportRequest): Promise<void> {
 		await checkTarget(request.path, request);
-		await transfer.recordFile.save({exportWhenComplete: request});
+		await transfer.recordFile.save({exportWhenComplete: request, placing: undefined});
 		transfer.forgetView();
 		this.#changed();
 	}
 
-	async #export(transfer: Transfer, request: ExportRequest, signal?: AbortSignal): Promise<string> {
+	/** A planned export survives a crash, and must place its file once. */
+	async #export(
+		transfer: Transfer,
+		request: ExportRequest,
+		{signal, isPlanned = false}: {signal?: AbortSignal | undefined; isPlanned?: boolean},
+	): Promise<string> {
 		const ending = this.#ending.signal;
 		const ranges = transfer.isComplete ? undefined : [...transfer.present];
 		// A file of unknown size ends where its bytes end.
 		const size = this.#catalog.view(transfer).size ?? ranges?.at(-1)?.end ?? 0;
+		const {placing} = transfer.recordFile.record;
 		const run = async () =>
-			transfer.exporting(async (source, onProgress, onPlaced) =>
+			transfer.exporting(async (source, {onProgress, onPlacing, onPlaced}) =>
 				exportFile({
 					source,
 					target: request.path,
@@ -98,6 +133,9 @@ export class Exports {
 					move: request.move,
 					signal: signal ? AbortSignal.any([ending, signal]) : ending,
 					onProgress,
+					placing: isPlanned ? placing : undefined,
+					// A renamed file must be found, too.
+					onPlacing: isPlanned || request.move ? onPlacing : undefined,
 					onPlaced,
 				}),
 			);

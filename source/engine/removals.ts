@@ -85,16 +85,31 @@ export class Removals {
 		}
 	}
 
-	/** Deletes the kept bytes of a download that is off the list already, once the time for undo is over. */
+	/**
+	 * Deletes the kept bytes of a download that is off the list already, once the time for undo is over. A restoration
+	 * that begins meanwhile ends the deletion; none may be running.
+	 */
 	async delete(removed: Removed, {undoMs = defaultUndoMs}: Pick<Removal, 'undoMs'>): Promise<void> {
 		const {recordFile} = removed;
-		await removed.closing;
-		await recordRemoval(recordFile, 'delete');
+		const {id} = recordFile.record;
+		const isKept = () => !removed.restoring && this.#removed.get(id) === removed;
 		clearTimeout(removed.timer);
 		if (undoMs === 0) {
-			await this.purge(recordFile.record.id);
-		} else if (!removed.restoring) {
-			removed.timer = setTimeout(() => void this.purgeInBackground(recordFile.record.id), undoMs);
+			// Nothing restores it from now on.
+			this.#removed.delete(id);
+			await removed.closing;
+			await recordRemoval(recordFile, 'delete');
+			await this.purge(id);
+			return;
+		}
+
+		await removed.closing;
+		if (isKept()) {
+			await recordRemoval(recordFile, 'delete');
+		}
+
+		if (isKept()) {
+			removed.timer = setTimeout(() => void this.purgeInBackground(id), undoMs);
 		}
 	}
 
@@ -120,22 +135,23 @@ export class Removals {
 			await removed.closing;
 			await recordFile.save({removed: undefined, ...change});
 			const transfer = await open(recordFile);
-			this.#removed.delete(transfer.id);
+			// It may have been removed again.
+			if (this.#removed.get(transfer.id) === removed) {
+				this.#removed.delete(transfer.id);
+			}
+
 			return transfer;
 		} finally {
 			removed.restoring = undefined;
 		}
 	}
 
-	/** Deletes the bytes and the record of a download off the list. */
+	/** Deletes the bytes and the record of a download off the list. Nothing restores it from now on. */
 	async purge(id: DownloadId): Promise<void> {
 		const removed = this.#removed.get(id);
 		clearTimeout(removed?.timer);
-		if (removed?.closing) {
-			await removed.closing;
-		}
-
 		this.#removed.delete(id);
+		await removed?.closing;
 		await this.#context.deleteData(id);
 	}
 

@@ -1,13 +1,13 @@
 // Preload script: logs the program's changes below one folder, and kills it with SIGKILL right after one of them.
 // Environment: ROOT, the folder; JOURNAL, a file that receives one JSON line per call; DIE_AFTER, the number of the
-// last call (from 1), or none.
+// last call (from 1), or none; NO_LINKS, set for a disk without hard links.
 import callbacks, {appendFileSync, cpSync, existsSync} from 'node:fs';
 import fs from 'node:fs/promises';
 import {syncBuiltinESMExports} from 'node:module';
 import path from 'node:path';
 import process from 'node:process';
 
-const {ROOT: root = '', JOURNAL: journal = '', DIE_AFTER: dieAfter} = process.env;
+const {ROOT: root = '', JOURNAL: journal = '', DIE_AFTER: dieAfter, NO_LINKS: noLinks} = process.env;
 const paths = new WeakMap();
 /** Keyed by descriptor. */
 const openPaths = new Map();
@@ -44,6 +44,13 @@ for (const name of ['rename', 'link', 'copyFile', 'rm', 'mkdir']) {
 		const to = ['rm', 'mkdir'].includes(name) ? from : args[1];
 		if (!isOurs(from)) {
 			return original(...args);
+		}
+
+		if (name === 'link' && noLinks) {
+			throw Object.assign(new Error('EPERM: operation not permitted, link'), {
+				code: 'EPERM',
+				syscall: 'link',
+			});
 		}
 
 		const replaced = name === 'mkdir' ? undefined : keep(to);

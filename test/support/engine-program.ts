@@ -8,7 +8,7 @@ import {openEngine} from './open-engine.ts';
 export type EngineTask = {
 	readonly options: EngineOptions;
 	readonly url: string;
-	/** The export of the complete file. */
+	/** The export of the complete file, planned with `when`. */
 	readonly exportTo?: ExportRequest;
 };
 
@@ -19,14 +19,20 @@ export type EngineEvent =
 
 async function run({options, url, exportTo}: EngineTask): Promise<void> {
 	const {engine, proxy} = await openEngine(options);
-	const {download} = await engine.add({url});
+	const isPlanned = exportTo?.when === 'complete';
+	const {download} = await engine.add({url, paused: isPlanned});
+	if (isPlanned) {
+		await engine.export(download.id, exportTo);
+		await engine.resume(download.id);
+	}
+
 	tell({event: 'added', download});
 	const complete = new Promise<void>(resolve => {
 		const look = () => {
 			const [shown] = engine.snapshot.downloads;
 			if (shown) {
 				tell({event: 'download', download: shown});
-				if (shown.status === 'complete') {
+				if (shown.status === 'complete' && shown.exportWhenComplete === null) {
 					resolve();
 				}
 			}
@@ -38,7 +44,7 @@ async function run({options, url, exportTo}: EngineTask): Promise<void> {
 	process.once('message', () => void engine.resume(download.id));
 	if (exportTo !== undefined) {
 		await complete;
-		const {path} = await engine.export(download.id, exportTo);
+		const {path} = isPlanned ? exportTo : await engine.export(download.id, exportTo);
 		await proxy.close();
 		await engine.dispose();
 		tell({event: 'done', message: path});

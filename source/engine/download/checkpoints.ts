@@ -1,6 +1,7 @@
 // Makes received bytes durable: syncs the data file, then records its ranges and checksums.
 import type {Scheduler} from '../fetch/scheduler.ts';
-import {isFull} from '../store/disk-error.ts';
+import {Logger} from '../../log.ts';
+import {isFull, isTransient} from '../store/disk-error.ts';
 import type {DownloadRecord} from '../store/record.ts';
 import type {SparseFile} from '../store/sparse-file.ts';
 import type {DownloadEffects, DownloadState} from './download-state.ts';
@@ -13,7 +14,8 @@ export type Recorded = {
 	readonly ranges: DownloadRecord['ranges'];
 };
 
-const checkpointMs = 500;
+/** Milliseconds between two, and at most after failures. */
+const pauseMs = {usual: 500, longest: 30_000};
 /** Blocks recorded last, which are checked again after an unclean end. */
 const maxRecentBlocks = 16;
 
@@ -24,6 +26,8 @@ export class Checkpoints {
 	readonly #recordWhole: (change: Partial<DownloadRecord>) => Promise<void>;
 	readonly #onRecorded: (recorded: Recorded) => void;
 	#timer: NodeJS.Timeout | undefined;
+	/** Doubled with each transient failure. */
+	#pauseMs = pauseMs.usual;
 	#running: Promise<void> = Promise.resolve();
 
 	/**
@@ -44,9 +48,9 @@ export class Checkpoints {
 		this.#onRecorded = onRecorded;
 	}
 
-	/** Runs one within `checkpointMs`. */
+	/** Runs one soon. */
 	schedule(): void {
-		this.#timer ??= setTimeout(() => void this.run(), checkpointMs);
+		this.#timer ??= setTimeout(() => void this.run(), this.#pauseMs);
 	}
 
 	unschedule(): void {
@@ -54,10 +58,13 @@ export class Checkpoints {
 		this.#timer = undefined;
 	}
 
-	/** Runs one at once if the last byte has arrived: the download is complete only after it. */
-	runIfWhole(): void {
+	/**
+	 * Runs one at once if the last byte has arrived: the download is complete only after it. Resolves after it. Never
+	 * rejects.
+	 */
+	async runIfWhole(): Promise<void> {
 		if (this.#state.file.isComplete && !this.#state.isComplete) {
-			void this.run();
+			await this.run();
 		}
 	}
 
@@ -112,13 +119,31 @@ export class Checkpoints {
 				...change,
 			};
 			const isProven = this.#scheduler.isProven && !file.doubt;
-			const isWhole = isComplete && isProven && !this.#state.isComplete && !retries.permanentError;
+			// A failed check of the checksum is repeated with the next attempt.
+			const isBlocked = retries.permanentError ?? retries.blockingError?.code === 'disk-failed';
+			const isWhole = isComplete && isProven && !this.#state.isComplete && !isBlocked;
 			await (isWhole ? this.#recordWhole(recorded) : recordFile.save(recorded));
+			this.#pauseMs = pauseMs.usual;
 			this.#onRecorded({file, losses, ranges});
 		} catch (error) {
 			if (file === this.#state.file) {
-				this.#effects.failed(error);
+				this.#failed(error);
 			}
+		}
+	}
+
+	#failed(error: unknown): void {
+		if (!isTransient(error)) {
+			this.#effects.failed(error);
+			return;
+		}
+
+		// Fetching goes on. The next checkpoint records these bytes, too.
+		Logger.warn(`${this.#state.record.id}: ${error.message}`);
+		this.#state.retries.note(error);
+		this.#pauseMs = Math.min(2 * this.#pauseMs, pauseMs.longest);
+		if (!this.#state.isClosed) {
+			this.schedule();
 		}
 	}
 }

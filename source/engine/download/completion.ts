@@ -5,7 +5,10 @@ import type {DownloadRecord} from '../store/record.ts';
 import type {DownloadState} from './download-state.ts';
 import type {Verification} from './verification.ts';
 
-/** Records the end with another change, in one write. Rejects as `RecordFile.save` does. */
+/**
+ * Records the end with another change, in one write. The download is complete once the record is on disk. Rejects as
+ * `RecordFile.save` does.
+ */
 export async function complete(
 	state: DownloadState,
 	scheduler: Scheduler,
@@ -15,7 +18,15 @@ export async function complete(
 	scheduler.segments.endAll();
 	state.retries.reset();
 	state.isResumed = false;
-	await state.recordFile.save({...change, completedAt: Date.now(), error: undefined});
+	const {recordFile} = state;
+	try {
+		await recordFile.save({...change, completedAt: Date.now(), error: undefined});
+	} catch (error) {
+		// The failure is shown; a later save of another fact must not complete the download unnoticed.
+		void recordFile.save({completedAt: undefined}).catch(() => undefined);
+		throw error;
+	}
+
 	Logger.info(`${state.record.id}: complete`);
 	state.services.queueChanged();
 	state.changed();

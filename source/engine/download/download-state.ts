@@ -94,7 +94,12 @@ export class DownloadState implements FetchState {
 
 	/** Every byte is on disk and recorded, and matches the checksum of the download, if any. */
 	get isComplete(): boolean {
-		return this.record.completedAt !== undefined && this.#file.isComplete;
+		return this.completedAt !== undefined;
+	}
+
+	/** Milliseconds since the epoch; undefined unless the download is complete, and the record on disk says so. */
+	get completedAt(): number | undefined {
+		return this.#file.isComplete ? this.recordFile.completedAt : undefined;
 	}
 
 	/** Aborted when the download closes. */

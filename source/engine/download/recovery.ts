@@ -1,6 +1,9 @@
 // Compares the record of a download with its data file when the program starts.
-import {rm} from 'node:fs/promises';
+import {existsSync} from 'node:fs';
+import {rm, stat} from 'node:fs/promises';
+import path from 'node:path';
 import type {Scheduler} from '../fetch/scheduler.ts';
+import {syncFolder} from '../store/durable-file.ts';
 import type {RecordFile} from '../store/record-store.ts';
 import {SparseFile} from '../store/sparse-file.ts';
 import type {Checkpoints} from './checkpoints.ts';
@@ -9,13 +12,38 @@ import type {Holes} from './holes.ts';
 import type {Verification} from './verification.ts';
 
 /** The data file with the recorded ranges that it can hold. Rejects with `disk-failed`. */
-export async function openDataFile({dataPath, record}: RecordFile): Promise<SparseFile> {
+export async function openDataFile(recordFile: RecordFile): Promise<SparseFile> {
+	await findMoved(recordFile);
+	const {dataPath, record} = recordFile;
 	return SparseFile.open(
 		record.movedTo ?? dataPath,
 		record.info?.size ?? Infinity,
 		record.ranges.map(([start, end]) => ({start, end})),
 		record.dataFile,
 	);
+}
+
+/**
+ * The program ended between the rename of a moved file and the record of its new place. Unless it is the recorded file, its
+ * bytes are compared with their checksums.
+ */
+async function findMoved(recordFile: RecordFile): Promise<void> {
+	const {dataPath, record} = recordFile;
+	const {info, movedTo, placing} = record;
+	if (placing === undefined || movedTo !== undefined || existsSync(dataPath)) {
+		return;
+	}
+
+	const found = await stat(placing).catch(() => undefined);
+	if (!found?.isFile() || found.size !== info?.size) {
+		return;
+	}
+
+	// A disk that takes no writes must not keep the download from opening.
+	const change = {movedTo: placing, exportedTo: placing, exportWhenComplete: undefined, placing: undefined};
+	await syncFolder(path.dirname(placing))
+		.then(async () => recordFile.save(change))
+		.catch(() => undefined);
 }
 
 type Parts = {

@@ -100,7 +100,7 @@ export class Transfer {
 				pledges,
 				received: (offset, bytes) => this.#received(offset, bytes),
 				identified: () => {
-					this.#checkpoints.runIfWhole();
+					void this.#checkpoints.runIfWhole();
 					this.film.look();
 					pledges.update();
 				},
@@ -384,6 +384,11 @@ export class Transfer {
 		await this.#scheduler.dispose();
 	}
 
+	/** As `Checkpoints.runIfWhole`. */
+	async recordWhole(): Promise<void> {
+		await this.#checkpoints.runIfWhole();
+	}
+
 	/** As `Checkpoints.run`. */
 	checkpoint(): Promise<void> {
 		return this.#checkpoints.run();
@@ -426,7 +431,7 @@ export class Transfer {
 	reevaluate(): void {
 		this.#state.services.queueChanged();
 		this.#scheduler.wake();
-		this.#checkpoints.runIfWhole();
+		void this.#checkpoints.runIfWhole();
 		this.film.look();
 	}
 
@@ -447,7 +452,7 @@ export class Transfer {
 		this.#state.changed();
 		if (!this.#state.isClosed) {
 			this.#checkpoints.schedule();
-			this.#checkpoints.runIfWhole();
+			void this.#checkpoints.runIfWhole();
 		}
 	}
 }

@@ -77,6 +77,7 @@ export class VersionReset {
 				hasUnstableValidator: undefined,
 				acceptsRanges: undefined,
 				completedAt: undefined,
+				placing: undefined,
 				movedTo: undefined,
 				exportedTo: undefined,
 				exportedPartTo: undefined,

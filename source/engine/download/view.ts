@@ -78,7 +78,7 @@ export function downloadView(
 		retryAt: retries.retryAt ?? null,
 		lastByteAt: scheduler.lastByteAt,
 		addedAt: record.addedAt,
-		completedAt: record.completedAt ?? null,
+		completedAt: state.completedAt ?? null,
 		acceptsRanges: record.acceptsRanges ?? null,
 		validator: record.validator?.etag ?? record.validator?.weakEtag ?? record.validator?.lastModified ?? null,
 		hasUnstableValidator: record.hasUnstableValidator ?? false,

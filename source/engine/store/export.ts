@@ -1,11 +1,12 @@
 // Exports files from the store. A file appears at its target complete, or not at all.
 import {rm, stat, chmod, open} from 'node:fs/promises';
+import type {Stats} from 'node:fs';
 import path from 'node:path';
 import {createHash} from 'node:crypto';
 import {DownStreamError} from '../../downstream.ts';
 import {diskError} from './disk-error.ts';
-import {identicalAt, isSameInode, isSamePath} from './same-file.ts';
-import {checkTarget} from './export-target.ts';
+import {identicalAt, isIdentical, isSamePath} from './same-file.ts';
+import {checkTarget, ignoreMissing} from './export-target.ts';
 import {replace, placeBeside, place, unlessCrossDevice} from './placement.ts';
 import {copyBytes, shareBytes, type ByteCopy} from './copy-bytes.ts';
 import {syncFolder} from './durable-file.ts';
@@ -23,6 +24,10 @@ type FileExport = ByteCopy & {
 	readonly skipIdentical?: boolean;
 	/** Removes the source. */
 	readonly move?: boolean;
+	/** The name that this export was about to give the file when the program was killed. */
+	readonly placing?: string | undefined;
+	/** Called with the name that the file is about to take. */
+	readonly onPlacing?: ((file: string) => Promise<void>) | undefined;
 	/**
 	 * For a move: called with the new path once it is durable, before the source is removed. If it resolves with false,
 	 * the source stays.
@@ -48,6 +53,7 @@ export async function exportFile(request: FileExport): Promise<string> {
 		keepBoth = false,
 		skipIdentical = false,
 		move = false,
+		onPlacing,
 		onPlaced,
 		signal,
 	} = request;
@@ -68,9 +74,10 @@ export async function exportFile(request: FileExport): Promise<string> {
 		}
 
 		const identical =
-			skipIdentical && !ranges ? await identicalAt(request, sourceStats, keepBoth) : undefined;
+			(await placedBefore(request, sourceStats)) ??
+			(skipIdentical && !ranges ? await identicalAt(request, sourceStats, keepBoth) : undefined);
 		if (identical !== undefined) {
-			if (move && !isSameInode(sourceStats, await stat(identical))) {
+			if (move && !isSamePath(source, sourceStats, identical, await stat(identical))) {
 				// Written before this export: its bytes are most likely on the disk already.
 				await sync(identical).catch(() => undefined);
 				if ((await onPlaced?.(identical)) !== false) {
@@ -90,7 +97,9 @@ export async function exportFile(request: FileExport): Promise<string> {
 		const placement = overwrite ? replace : keepBoth ? placeBeside : place;
 		if (ranges || !(await shareBytes(source, temporary))) {
 			signal?.throwIfAborted();
-			const moved = move ? await unlessCrossDevice(async () => placement(source, target)) : undefined;
+			const moved = move
+				? await unlessCrossDevice(async () => placement(source, target, onPlacing))
+				: undefined;
 			if (moved !== undefined) {
 				await finalize(moved);
 				await syncFolder(path.dirname(moved));
@@ -103,7 +112,7 @@ export async function exportFile(request: FileExport): Promise<string> {
 
 		await finalize(temporary);
 		signal?.throwIfAborted();
-		const placed = await placement(temporary, target);
+		const placed = await placement(temporary, target, onPlacing);
 		await syncFolder(path.dirname(placed));
 		if (move && (await onPlaced?.(placed)) !== false) {
 			await rm(source);
@@ -116,6 +125,28 @@ export async function exportFile(request: FileExport): Promise<string> {
 		await rm(temporary, {force: true}).catch(() => undefined);
 		inProgress.delete(temporary);
 	}
+}
+
+/** Resolves with the place of the file if the export was killed after it had placed it. */
+async function placedBefore(request: FileExport, sourceStats: Stats): Promise<string | undefined> {
+	const {placing, size} = request;
+	const found = placing === undefined ? undefined : await stat(placing).catch(ignoreMissing);
+	if (placing === undefined || !found) {
+		return undefined;
+	}
+
+	if (found.isFile() && found.size === 0 && size > 0) {
+		// It reserved the name.
+		await rm(placing);
+		return undefined;
+	}
+
+	if (!(await isIdentical(request, sourceStats, placing, found))) {
+		return undefined;
+	}
+
+	await syncFolder(path.dirname(placing));
+	return placing;
 }
 
 /**

@@ -1,14 +1,18 @@
 // Gives a finished file its final name: only a free one, the first free number, or that of an existing file.
-import {link, rm, open, rename} from 'node:fs/promises';
+import {link, lstat, rm, open, rename} from 'node:fs/promises';
 import {errorCode} from './disk-error.ts';
-import {targetExists, numbered} from './export-target.ts';
+import {ignoreMissing, targetExists, numbered} from './export-target.ts';
 import {DownStreamError} from '../../downstream.ts';
 
 /** Error codes of disks, and of Windows, that do not support hard links. */
 const linkUnsupportedCodes = new Set(['EPERM', 'ENOTSUP', 'ENOSYS', 'EMLINK', 'EISDIR']);
 
+/** Called with the name that the file is about to take. */
+type OnPlacing = ((target: string) => Promise<void>) | undefined;
+
 /** Gives a file its final name, or rejects with `target-exists`. A symbolic link counts as existing. */
-export async function place(file: string, target: string): Promise<string> {
+export async function place(file: string, target: string, onPlacing: OnPlacing): Promise<string> {
+	await onPlacing?.(target);
 	try {
 		// Unlike rename, link never replaces a file.
 		await link(file, target);
@@ -47,10 +51,15 @@ async function placeByReservation(file: string, target: string): Promise<string>
 	return target;
 }
 
-export async function placeBeside(file: string, target: string): Promise<string> {
+export async function placeBeside(file: string, target: string, onPlacing: OnPlacing): Promise<string> {
 	for (let number = 1; ; number++) {
+		const name = number === 1 ? target : numbered(target, number);
+		if (await lstat(name).catch(ignoreMissing)) {
+			continue;
+		}
+
 		try {
-			return await place(file, number === 1 ? target : numbered(target, number));
+			return await place(file, name, onPlacing);
 		} catch (error) {
 			if (!(error instanceof DownStreamError && error.code === 'target-exists')) {
 				throw error;
@@ -59,7 +68,8 @@ export async function placeBeside(file: string, target: string): Promise<string>
 	}
 }
 
-export async function replace(file: string, target: string): Promise<string> {
+export async function replace(file: string, target: string, onPlacing: OnPlacing): Promise<string> {
+	await onPlacing?.(target);
 	await rename(file, target);
 	// If both names link to the same bytes, the rename does nothing.
 	await rm(file, {force: true});

@@ -173,6 +173,12 @@ export class RecordFile {
 		this.#adapter.abandonment = reason;
 	}
 
+	/** Undefined unless the record on disk has the same one: the one in memory is ahead of it while a save runs. */
+	get completedAt(): number | undefined {
+		const {completedAt} = this.record;
+		return completedAt === this.#durable?.completedAt ? completedAt : undefined;
+	}
+
 	/** Whether both have read or written the same record. */
 	isDurablyAs(other: RecordFile): boolean {
 		return isDeepStrictEqual(this.#durable, other.#durable);

@@ -117,6 +117,8 @@ export type DownloadRecord = {
 	readonly playerSocket?: string;
 	readonly exportedTo?: string;
 	readonly exportWhenComplete?: ExportRequest;
+	/** The name that a running export is about to give the file. After a crash, the file may be there. */
+	readonly placing?: string;
 	/** Where the bytes were moved to from the store. */
 	readonly movedTo?: string;
 	/** Off the list, now or from the next start on. With `delete`, the folder is about to be deleted. */
@@ -224,6 +226,7 @@ const downloadRecord = object<DownloadRecord>({
 	playerSocket: optional(text),
 	exportedTo: optional(text),
 	exportWhenComplete: optional(exportRequest),
+	placing: optional(text),
 	movedTo: optional(text),
 	removed: optional(oneOf('keep', 'delete')),
 	error: optional(

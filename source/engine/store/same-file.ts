@@ -7,10 +7,11 @@ import {numbered, ignoreMissing} from './export-target.ts';
 
 /** Resolves with the path of a file that has the bytes of the source: the target or, with `keepBoth`, a numbered name. */
 export async function identicalAt(
-	{source, target, signal}: ByteCopy,
+	request: ByteCopy,
 	sourceStats: Stats,
 	keepBoth: boolean,
 ): Promise<string | undefined> {
+	const {target} = request;
 	for (let number = 1; ; number++) {
 		const candidate = number === 1 ? target : numbered(target, number);
 		const present = await stat(candidate).catch(ignoreMissing);
@@ -18,8 +19,7 @@ export async function identicalAt(
 			return undefined;
 		}
 
-		const mayBe = present.isFile() && present.size === sourceStats.size;
-		if (mayBe && (isSameInode(sourceStats, present) || (await haveSameBytes(source, candidate, signal)))) {
+		if (await isIdentical(request, sourceStats, candidate, present)) {
 			return candidate;
 		}
 
@@ -27,6 +27,17 @@ export async function identicalAt(
 			return undefined;
 		}
 	}
+}
+
+/** The candidate has the bytes of the source. */
+export async function isIdentical(
+	{source, signal}: ByteCopy,
+	sourceStats: Stats,
+	candidate: string,
+	present: Stats,
+): Promise<boolean> {
+	const mayBe = present.isFile() && present.size === sourceStats.size;
+	return mayBe && (isSameInode(sourceStats, present) || (await haveSameBytes(source, candidate, signal)));
 }
 
 /** Of two files of the same size. */

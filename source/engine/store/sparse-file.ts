@@ -3,7 +3,7 @@ import {open, stat, type FileHandle} from 'node:fs/promises';
 import {statSync, writeSync} from 'node:fs';
 import {alwaysWritable, refuseUnlessWritable, type Writable} from './writable.ts';
 import type {Doubt} from './doubt.ts';
-import type {PresentSet, Range} from './range-set.ts';
+import {RangeSet, type PresentSet, type Range} from './range-set.ts';
 import {isOther, isDifferent, identityOf, type FileIdentity} from './file-identity.ts';
 import {WriteMode} from './write-mode.ts';
 import {DownStreamError} from '../../downstream.ts';
@@ -39,8 +39,10 @@ export class SparseFile {
 	#isRetired = false;
 	/** Another program has cut the file short: it may have lost any byte. */
 	#isCut = false;
-	/** How often the file was removed while it was written. */
-	#removals = 0;
+	/** Bytes written since the last sync: the disk may not take them. */
+	#unsynced = new RangeSet();
+	/** How often written bytes were lost: with the file, or by a failed sync. */
+	#setbacks = 0;
 	#writeMode: WriteMode | undefined;
 
 	/**
@@ -118,19 +120,20 @@ export class SparseFile {
 	/** Supports concurrent calls. Throws `disk-full` or `disk-failed`; the bytes are not present then. */
 	async write(offset: number, bytes: Uint8Array): Promise<void> {
 		try {
-			let removals;
+			let setbacks;
 			do {
-				removals = this.#removals;
+				setbacks = this.#setbacks;
 				const handle = await this.#writeHandle();
 				for (let written = 0; written < bytes.length;) {
 					written += await this.#writeSome(handle, offset + written, bytes.subarray(written));
 				}
-			} while (removals !== this.#removals);
+			} while (setbacks !== this.#setbacks);
 		} catch (error) {
 			throw diskError(error, this.path);
 		}
 
 		this.#dirty = true;
+		this.#unsynced.add({start: offset, end: offset + bytes.length});
 		this.#present.add({start: offset, end: offset + bytes.length});
 		this.onWritten?.(offset, bytes);
 	}
@@ -223,7 +226,8 @@ export class SparseFile {
 	/**
 	 * Syncs the data. Resolves with the ranges present at the time of the call, which are now durable, and the file's
 	 * identity if known. Rejects with `disk-full` or `disk-failed`, or with `DamagedFile` if another program has removed,
-	 * replaced or shortened the file since it was opened.
+	 * replaced or shortened the file since it was opened. After a failed sync, the bytes written since the last one are
+	 * holes.
 	 */
 	async checkpoint(): Promise<{ranges: Range[]; identity: FileIdentity | undefined}> {
 		const ranges = [...this.#present];
@@ -231,7 +235,7 @@ export class SparseFile {
 			this.#dirty = false;
 			try {
 				const handle = await this.#readHandle();
-				await handle.datasync();
+				await this.#sync(handle);
 				await this.#refuseLoss(handle);
 				await this.#updateIdentity(handle);
 			} catch (error) {
@@ -248,6 +252,24 @@ export class SparseFile {
 		return {ranges, identity: this.#identity};
 	}
 
+	/**
+	 * A failed sync may have marked pages as clean that are not on the disk (on Linux, for one): they read well, the next
+	 * sync succeeds, and a power cut reveals the loss. Only bytes written again can be trusted.
+	 */
+	async #sync(handle: FileHandle): Promise<void> {
+		const syncing = this.#unsynced;
+		this.#unsynced = new RangeSet();
+		try {
+			await handle.datasync();
+		} catch (error) {
+			const lost = [...syncing, ...this.#unsynced];
+			this.#unsynced = new RangeSet();
+			this.#setbacks++;
+			this.forget(lost);
+			throw error;
+		}
+	}
+
 	async #refuseLoss(handle: FileHandle): Promise<void> {
 		const {minSize: size} = this;
 		const found = await handle.stat();
@@ -256,7 +278,7 @@ export class SparseFile {
 			errorCode(error) === 'ENOENT' ? undefined : found,
 		);
 		if (named?.ino !== found.ino) {
-			this.#removals++;
+			this.#setbacks++;
 			this.#detach('writer');
 			this.#detach('reader');
 			throw new DamagedFile(`${this.path} was removed`, {start: 0, end: Infinity});
@@ -315,9 +337,11 @@ export class SparseFile {
 		}
 
 		if (!this.#reader) {
-			this.#reader = this.#openToRead();
-			this.#reader.catch(() => {
-				this.#reader = undefined;
+			const opening = this.#openToRead();
+			this.#reader = opening;
+			opening.catch(() => {
+				// A detached one leaves the next one in place.
+				this.#reader = this.#reader === opening ? undefined : this.#reader;
 			});
 		}
 
@@ -331,12 +355,14 @@ export class SparseFile {
 				? new DamagedFile(`${this.path} was removed`, {start: 0, end: Infinity}, error)
 				: error;
 		});
-		if (this.isComplete && this.#identity && !this.#dirty && !this.doubt) {
-			const found = await handle.stat();
-			if (isDifferent(found, this.#identity)) {
-				await handle.close();
+		try {
+			const identity = this.isComplete && !this.#dirty && !this.doubt ? this.#identity : undefined;
+			if (identity && isDifferent(await handle.stat(), identity)) {
 				throw new DamagedFile(`${this.path} was changed by another program`, undefined);
 			}
+		} catch (error) {
+			await handle.close();
+			throw error;
 		}
 
 		return handle;
@@ -346,9 +372,10 @@ export class SparseFile {
 		this.#throwIfRetired();
 		refuseUnlessWritable(this.access);
 		if (!this.#writer) {
-			this.#writer = this.#openToWrite();
-			this.#writer.catch(() => {
-				this.#writer = undefined;
+			const opening = this.#openToWrite();
+			this.#writer = opening;
+			opening.catch(() => {
+				this.#writer = this.#writer === opening ? undefined : this.#writer;
 			});
 		}
 
