@@ -1,7 +1,6 @@
 // The effects of commands.
-import {continuedMs, isResumable, isAtWork, isStopped, type Download} from '../downstream.ts';
+import {continuedMs, isAtWork, type Download} from '../downstream.ts';
 import {cleanText} from '../text/clean-text.ts';
-import {openChangedDialog} from './dialogs/changed.ts';
 import {openContinueDialog} from './dialogs/continue.ts';
 import {openLimitDialog} from './dialogs/limit.ts';
 import {openLinkDialog} from './dialogs/link.ts';
@@ -12,14 +11,15 @@ import {openSortDialog} from './dialogs/sort.ts';
 import type {AddDialog} from './dialogs/add.ts';
 import type {ExportDialog} from './dialogs/export.ts';
 import type {RemoveDialog} from './dialogs/remove.ts';
-import {formatBytes, ordinal} from '../text/format.ts';
+import {formatBytes} from '../text/format.ts';
 import type {FilmFrames} from './film-frames.ts';
 import type {Command} from './keys.ts';
-import {queueOf, shownTabs} from './list-view.ts';
+import {shownTabs} from './list-view.ts';
 import {list} from './mode.ts';
+import {Pausing} from './pausing.ts';
 import {startPlayer} from './player-control.ts';
 import {QueueMoves} from './queue-moves.ts';
-import {connectedPlayers, stillWords} from '../text/status-words.ts';
+import {connectedPlayers} from '../text/status-words.ts';
 import {fieldOf} from './text-field.tsx';
 import type {UiStore} from './ui-store.ts';
 
@@ -41,6 +41,7 @@ export class Actions {
 	/** Ctrl+Z has asked for a second press, and no other command followed. */
 	#maySuspend = false;
 	readonly #queue: QueueMoves;
+	readonly #pausing: Pausing;
 	#hasHinted = false;
 
 	constructor(ui: UiStore, dialogs: Dialogs, frames: FilmFrames) {
@@ -48,6 +49,7 @@ export class Actions {
 		this.#dialogs = dialogs;
 		this.#frames = frames;
 		this.#queue = new QueueMoves(ui);
+		this.#pausing = new Pausing(ui);
 	}
 
 	/** Runs a command other than cursor movement; `key` is the pressed key. */
@@ -117,7 +119,7 @@ export class Actions {
 				ui.changeView({isReversed: !view.isReversed});
 				break;
 			case 'pause-all':
-				this.#pauseAll();
+				this.#pausing.toggleAll();
 				break;
 			case 'limit':
 				openLimitDialog(ui);
@@ -187,10 +189,10 @@ export class Actions {
 			}
 
 			case 'pause':
-				this.#pause(selected, targets);
+				this.#pausing.toggle(selected, targets);
 				break;
 			case 'resume':
-				this.#resume(selected, targets);
+				this.#pausing.resume(selected, targets);
 				break;
 			case 'remove':
 				this.#dialogs.remove.open(targets);
@@ -264,75 +266,6 @@ export class Actions {
 			this.#ui.say('w: it is cancelled; r resumes it');
 		} else {
 			openSafeDialog(this.#ui, selected);
-		}
-	}
-
-	/** In sequence, up to the first failure. */
-	#forEach(
-		downloads: readonly Download[],
-		action: (download: Download) => Promise<unknown>,
-		result?: string,
-	): void {
-		this.#ui.run(async () => {
-			for (const download of downloads) {
-				await action(download);
-			}
-
-			return result;
-		});
-	}
-
-	/** Pauses the running targets; resumes them if none runs. */
-	#pause(selected: Download, targets: readonly Download[]): void {
-		const {downstream} = this.#ui;
-		const pausable = targets.filter(download => canPause(download));
-		const running = pausable.filter(download => !isStopped(download));
-		if (pausable.length === 0) {
-			this.#ui.say(selected.status === 'exporting' ? 'Cannot pause an export' : 'Already complete');
-		} else if (running.length > 0) {
-			this.#forEach(queuedFirst(running), ({id}) => downstream.pause(id), pausedWords(running));
-		} else {
-			this.#forEach(pausable, ({id}) => downstream.resume(id));
-		}
-	}
-
-	#resume(selected: Download, targets: readonly Download[]): void {
-		const {downstream} = this.#ui;
-		const resumable = targets.filter(download => isResumable(download));
-		if (selected.error?.code === 'origin-changed' && !selected.isPageForFile) {
-			openChangedDialog(this.#ui, selected);
-		} else if (resumable.length === 0) {
-			this.#ui.say(this.#whyNotResumed(selected));
-		} else {
-			this.#forEach(resumable, ({id}) => downstream.resume(id));
-		}
-	}
-
-	#whyNotResumed(download: Download): string {
-		const {status} = download;
-		const place = queueOf(this.#ui.feed.frame.snapshot.downloads).get(download.id);
-		if (status === 'queued') {
-			return place === undefined
-				? 'On demand: it fetches only what players request'
-				: `Already queued (${ordinal(place)}). K moves it up.`;
-		}
-
-		return status === 'complete' ? 'Already complete' : 'Already running';
-	}
-
-	/** Pauses all downloads; resumes the paused and failed ones if none runs. */
-	#pauseAll(): void {
-		const {downstream, feed} = this.#ui;
-		const pausable = feed.frame.snapshot.downloads.filter(download => canPause(download));
-		const running = pausable.filter(download => !isStopped(download));
-		const stopped = pausable.filter(({status}) => status === 'paused' || status === 'failed');
-		if (running.length > 0) {
-			const words = pausedWords(running) ?? `Paused ${running.length}`;
-			this.#forEach(queuedFirst(running), ({id}) => downstream.pause(id), words);
-		} else if (stopped.length === 0) {
-			this.#ui.say('Nothing to pause or resume');
-		} else {
-			this.#forEach(stopped, ({id}) => downstream.resume(id), `Resumed ${stopped.length}`);
 		}
 	}
 
@@ -416,27 +349,4 @@ export class Actions {
 		]);
 		this.#ui.run(() => this.#ui.host.showPlain(lines));
 	}
-}
-
-/** A complete download has nothing to pause, and an export cannot pause. */
-function canPause({status}: Download): boolean {
-	return status !== 'complete' && status !== 'exporting';
-}
-
-/** `Paused film.mkv; still serving a player`; undefined if nothing goes on. */
-function pausedWords(downloads: readonly Download[]): string | undefined {
-	const going = downloads.filter(download => stillWords(download) !== undefined);
-	const [only] = downloads;
-	if (going.length === 0) {
-		return undefined;
-	}
-
-	return downloads.length === 1
-		? `Paused ${cleanText(only!.name)}; still ${stillWords(only!)}`
-		: `Paused ${downloads.length}; ${going.length} still serving players or making safe`;
-}
-
-/** Puts queued downloads first: pausing a running one would start the next in the queue. */
-function queuedFirst(downloads: readonly Download[]): readonly Download[] {
-	return downloads.toSorted((a, b) => Number(b.status === 'queued') - Number(a.status === 'queued'));
 }
