@@ -207,7 +207,7 @@ const film: DownloadFilm = {
 	playable: [[0, 2_470_000]],
 	position: 2_467_000,
 	watchTo: 2_470_000,
-	forecastRate: 0,
+	forecastRate: 10 * 1024 * 1024,
 	stallAt: null,
 	waitMs: 0,
 	neededRate: 0,
