@@ -5,6 +5,7 @@ import {barLine, type ByteRange} from './bar-spans.ts';
 import {cellsOf, cleanText} from '../text/clean-text.ts';
 import {filmFacts} from './film-lines.ts';
 import {
+	counted,
 	formatBytes,
 	formatClock,
 	formatDuration,
@@ -187,14 +188,14 @@ function haveLine(download: Download): string {
 
 	const gaps = countGaps(download);
 	if (gaps > 0) {
-		return `${amount(download)} (${formatPercent(present, size)}), ${gaps === 1 ? '1 gap' : `${gaps} gaps`}`;
+		return `${amount(download)} (${formatPercent(present, size)}), ${counted(gaps, 'gap')}`;
 	}
 
-	const took =
+	const after =
 		completedAt === null || status !== 'complete'
 			? ''
-			: `, took ${formatDuration((completedAt - addedAt) / 1000)}`;
-	return `${formatBytes(size)}, complete${took}`;
+			: ` ${formatDuration((completedAt - addedAt) / 1000)} after it was added`;
+	return `${formatBytes(size)}, complete${after}`;
 }
 
 function countGaps({ranges, size}: Download): number {

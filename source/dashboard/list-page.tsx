@@ -10,6 +10,7 @@ import {bannerLines, EmptyList, headerLine, mostBanners, tabsLayout, type TabsLa
 import {noTargets, type Targets} from './hit-test.ts';
 import {rowHeights, scrollThumb, type Rows} from './layout.ts';
 import {listWindow, queueOf} from './list-view.ts';
+import {originsOf} from './same-names.ts';
 import type {Screen} from './screen.ts';
 import type {Frame} from './snapshot-feed.ts';
 import {Lines, LineView, span, type Line} from './spans.tsx';
@@ -59,7 +60,8 @@ export function ListPage(screen: Screen) {
 	const {layout, visible, downloads, selected, top, tabs, hasScrollbar, tableWidth} = partsOf(screen);
 	const place = {width, ascii};
 	const queue = useMemo(() => queueOf(snapshot.downloads), [snapshot.downloads]);
-	const longest = useMemo(() => longestOf(snapshot.downloads), [snapshot.downloads]);
+	const origins = useMemo(() => originsOf(snapshot.downloads), [snapshot.downloads]);
+	const longest = useMemo(() => longestOf(snapshot.downloads, origins), [snapshot.downloads, origins]);
 	return (
 		<Box flexDirection="column" width={width} height={height}>
 			<LineView line={headerLine(frame, place)} />
@@ -78,6 +80,7 @@ export function ListPage(screen: Screen) {
 								marks={state.marks}
 								width={tableWidth}
 								longest={longest}
+								origins={origins}
 								headings={layout.headings}
 								ascii={ascii}
 								now={now}
@@ -144,7 +147,10 @@ export function listTargets(screen: Screen): Targets {
 		list: {row: first, count: Math.min(visible, downloads.length - top)},
 		tabs: layout.tabs ? {row: 1, places} : undefined,
 		headings: layout.headings
-			? {row: first - 1, places: headingPlaces(tableWidth, longestOf(snapshot.downloads))}
+			? {
+					row: first - 1,
+					places: headingPlaces(tableWidth, longestOf(snapshot.downloads, originsOf(snapshot.downloads))),
+				}
 			: undefined,
 		order: layout.tabs && order ? {top: 1, bottom: 2, left: order[0], right: order[1]} : undefined,
 		footer: footerOf(screen, downloads, selected, false),

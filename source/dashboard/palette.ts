@@ -16,7 +16,7 @@ export type PaletteAction =
 	| {readonly kind: 'closed'}
 	| {readonly kind: 'run'; readonly entry: Entry};
 
-type Row = {readonly text: string} | {readonly entry: Entry};
+type Row = {readonly line: Line} | {readonly entry: Entry};
 
 const keyCells = 11;
 /** Commands that a page key skips. */
@@ -24,33 +24,77 @@ const page = 8;
 const title = 'What do you want to do?';
 const hint = '↑↓ move   Enter runs it   Esc close';
 
-const signs = [
-	'↓ downloading   ‖ paused   · queued   ~ waiting   » exporting',
-	'= checking   ✓ done   ✗ failed   ►n players   * marked',
-	'█ here   ▌▓ part of it   · missing   ▸ being fetched',
-	'┃ a player reads here; green: ready ahead of it',
-	'▒ missing, to be made safe   ⚑ safe, or to be made safe',
+const words = (text: string) => span(text, 'label');
+
+/** The marks and colors of the screen. The palette finds them by their words, too. */
+const signs: readonly Line[] = [
+	[words('Marks of a row')],
+	[words('↓ downloading   … connecting   · queued   ~ waiting   ‖ paused')],
+	[words('✓ done   ✗ failed   – stopped   = checking   » exporting')],
+	[words('! not the file, but a web page or a playlist')],
+	[words('▸ selected   * marked   ►2 two players   ► 41:07 the picture')],
+	[words('⚑ safe, or to be made safe (w)   ~41:00 an estimate')],
+	[words('by: added   the order of the list (s)')],
+	[words('Colors of a bar')],
+	[
+		span('█', 'have'),
+		words(' here   '),
+		span('█', 'fresh'),
+		words(' just arrived   ▌▓░ a part of it is here'),
+	],
+	[
+		span('█', 'ready'),
+		words(' green: ready ahead of a player   '),
+		span('┃', 'player'),
+		words(' a player reads here'),
+	],
+	[span('▒', 'pledged'), words(' purple: missing, to be made safe')],
+	[
+		span('·', 'missing'),
+		words(' missing   '),
+		span('▸', 'head'),
+		words(' being fetched   '),
+		span('━━', 'rest'),
+		words(' complete'),
+	],
 ];
-const plainSigns = [
-	'D downloading   P paused   Q queued   W waiting   E exporting',
-	'= checking   C done   F failed   >n players   * marked',
-	'# here   + - part of it   . missing   > being fetched',
-	'| a player reads here',
-	': missing, to be made safe   ! safe, or to be made safe',
-];
+const plainSigns: readonly Line[] = [
+	'Marks of a row',
+	'D downloading   . connecting   Q queued   W waiting   P paused',
+	'C done   F failed   X stopped   = checking   E exporting',
+	'! not the file, but a web page or a playlist',
+	'> selected   * marked   >2 two players   > 41:07 the picture',
+	'! safe, or to be made safe (w)   ~41:00 an estimate',
+	'by: added   the order of the list (s)',
+	'Marks of a bar',
+	'# here   + - a part of it is here   | a player reads here',
+	': missing, to be made safe',
+	'. missing   > being fetched   == complete',
+].map(text => [words(text)]);
+
+function textOf(line: Line): string {
+	return line.map(({text}) => text).join('');
+}
 
 /** The commands whose key, group, description or alias contains all words, in the order of the groups; first one with that key. */
 export function matchingEntries(find: string): readonly Entry[] {
-	const words = find.toLowerCase().split(/\s+/).filter(Boolean);
 	const found = Object.entries(groups).flatMap(([group, commands]) =>
 		commands.flatMap(command => {
 			const entry = entryOf(command);
-			const text = `${group} ${entry.shown} ${entry.help} ${entry.alias ?? ''}`.toLowerCase();
-			return words.every(word => text.includes(word)) ? [entry] : [];
+			const text = `${group} ${entry.shown} ${entry.help} ${entry.alias ?? ''}`;
+			return hasWords(text, find) ? [entry] : [];
 		}),
 	);
 	const isKey = (entry: Entry) => Number(entry.keys.includes(find));
 	return found.toSorted((a, b) => isKey(b) - isKey(a));
+}
+
+function hasWords(text: string, find: string): boolean {
+	const lower = text.toLowerCase();
+	return find
+		.toLowerCase()
+		.split(/\s+/)
+		.every(word => lower.includes(word));
 }
 
 /** Undefined for a key without a meaning here. */
@@ -85,20 +129,23 @@ export function pressPalette({find, at}: Palette, name: string): PaletteAction |
 	}
 }
 
-/** Headings and symbols only without a search. */
+/** Headings only without a search. */
 function rowsOf(find: string, ascii: boolean): readonly Row[] {
 	const entries = matchingEntries(find);
+	const lines = ascii ? plainSigns : signs;
 	if (find !== '') {
-		return entries.length === 0 ? [{text: 'No matches.'}] : entries.map(entry => ({entry}));
+		const found = lines.filter(line => hasWords(textOf(line), find));
+		const rows: Row[] = [...entries.map(entry => ({entry})), ...found.map(line => ({line}))];
+		return rows.length === 0 ? [{line: [words('No matches.')]}] : rows;
 	}
 
 	return [
 		...Object.entries(groups).flatMap(([group, commands]): Row[] => [
-			{text: group},
+			{line: [words(group)]},
 			...entries.filter(({command}) => commands.includes(command)).map(entry => ({entry})),
 		]),
-		{text: ''},
-		...(ascii ? plainSigns : signs).map(text => ({text})),
+		{line: []},
+		...lines.map(line => ({line})),
 	];
 }
 
@@ -108,7 +155,7 @@ export function paletteLayout({find, at}: Palette, place: Place): DialogLayout {
 	const rows = rowsOf(find.text, ascii);
 	const marked = matchingEntries(find.text)[at];
 	const markedRow = rows.findIndex(row => 'entry' in row && row.entry === marked);
-	const isLast = rows.slice(markedRow + 1).every(row => 'text' in row);
+	const isLast = rows.slice(markedRow + 1).every(row => 'line' in row);
 	const room = height - 2;
 	const wanted = isLast ? rows.length : markedRow + 2;
 	// The marked row stays visible even if the symbols after it do not fit.
@@ -137,8 +184,8 @@ export function paletteLayout({find, at}: Palette, place: Place): DialogLayout {
 }
 
 function rowLine(row: Row, marked: Entry | undefined, cells: number, ascii: boolean): Line {
-	if ('text' in row) {
-		return [span(row.text, 'label')];
+	if ('line' in row) {
+		return row.line;
 	}
 
 	const {shown, help} = row.entry;
