@@ -382,7 +382,7 @@ dashboardTest(
 		for (const [word, line] of [
 			['purple', '▒ purple: missing, to be made safe'],
 			['⚑', '⚑ safe, or to be made safe'],
-			['by: added', 'by: added   the order of the list'],
+			['by: added', 'by: added: the order of the list'],
 		] as const) {
 			await screen.press('ctrl+u');
 			await screen.type(word, line);
@@ -420,6 +420,25 @@ dashboardTest(
 		assert.deepEqual(downstream.calls, []);
 	},
 );
+
+for (const ascii of [true, false]) {
+	dashboardTest(
+		`the palette explains every mark on 60 columns${ascii ? ' in ASCII' : ''}`,
+		{downloads: films(1), columns: 60, rows: 40, ascii},
+		async screen => {
+			await screen.press('?', 'What do you want to do?');
+			await screen.press('up', ascii ? 'E exporting' : '» exporting');
+			for (const meaning of [
+				'~ waiting',
+				'41:07 the picture',
+				'a part of it is here',
+				'to be made safe (w)',
+			]) {
+				assert.ok(screen.text.includes(meaning), meaning);
+			}
+		},
+	);
+}
 
 dashboardTest(
 	'a click runs a command of the palette',
@@ -860,7 +879,7 @@ dashboardTest(
 	'Ctrl+Z asks for a second one while something runs',
 	{downloads: films(1), columns: 80, rows: 24},
 	async screen => {
-		await screen.press('ctrl+z', 'Ctrl+Z again to suspend: downloads and players stop until fg');
+		await screen.press('ctrl+z', 'Ctrl+Z again stops downloads and players until fg');
 		assert.equal(screen.stops, 0);
 		await screen.press('ctrl+z', () => screen.stops === 1);
 		const at = Date.now();

@@ -23,7 +23,7 @@ import {connectedPlayers} from '../text/status-words.ts';
 import {fieldOf} from './text-field.tsx';
 import type {UiStore} from './ui-store.ts';
 
-const suspendQuestion = 'Ctrl+Z again to suspend: downloads and players stop until fg';
+const suspendQuestion = 'Ctrl+Z again stops downloads and players until fg';
 
 /** Nothing answers them once the program that ran the downloads has ended. */
 const needsEngine: ReadonlySet<Command> = new Set([

@@ -2,7 +2,8 @@
 import {padText} from '../text/clean-text.ts';
 import {dialogCells, framed, type ButtonPlace, type DialogLayout, type Place} from './dialog-view.tsx';
 import {entryOf, groups, plainArrows, type Entry} from './keys.ts';
-import {selectedLine, span, type Line} from './spans.tsx';
+import {lineCells, selectedLine, span, type Line} from './spans.tsx';
+import type {Role} from './theme.ts';
 import {editField, fieldSpans, type Field} from './text-field.tsx';
 
 export type Palette = {
@@ -25,55 +26,76 @@ const title = 'What do you want to do?';
 const hint = '↑↓ move   Enter runs it   Esc close';
 
 const words = (text: string) => span(text, 'label');
+const sign = (glyphs: string, role: Role, meaning: string): Line => [
+	span(glyphs, role),
+	words(` ${meaning}`),
+];
+
+type Signs = {readonly heading: string; readonly items: readonly Line[]};
 
 /** The marks and colors of the screen. The palette finds them by their words, too. */
-const signs: readonly Line[] = [
-	[words('Marks of a row')],
-	[words('↓ downloading   … connecting   · queued   ~ waiting   ‖ paused')],
-	[words('✓ done   ✗ failed   – stopped   = checking   » exporting')],
-	[words('! not the file, but a web page or a playlist')],
-	[words('▸ selected   * marked   ►2 two players   ► 41:07 the picture')],
-	[words('⚑ safe, or to be made safe (w)   ~41:00 an estimate')],
-	[words('by: added   the order of the list (s)')],
-	[words('Colors of a bar')],
-	[
-		span('█', 'have'),
-		words(' here   '),
-		span('█', 'fresh'),
-		words(' just arrived   ▌▓░ a part of it is here'),
-	],
-	[
-		span('█', 'ready'),
-		words(' green: ready ahead of a player   '),
-		span('┃', 'player'),
-		words(' a player reads here'),
-	],
-	[span('▒', 'pledged'), words(' purple: missing, to be made safe')],
-	[
-		span('·', 'missing'),
-		words(' missing   '),
-		span('▸', 'head'),
-		words(' being fetched   '),
-		span('━━', 'rest'),
-		words(' complete'),
-	],
+const signs: readonly Signs[] = [
+	{
+		heading: 'Marks of a row',
+		items: [
+			...['↓ downloading', '… connecting', '· queued', '~ waiting', '‖ paused', '✓ done', '✗ failed'],
+			...['– stopped', '= checking', '» exporting', '! not the file, but a web page or a playlist'],
+			...['▸ selected', '* marked', '►2 two players', '► 41:07 the picture', '~41:00 an estimate'],
+			...['⚑ safe, or to be made safe (w)', 'by: added: the order of the list (s)'],
+		].map(text => [words(text)]),
+	},
+	{
+		heading: 'Colors of a bar',
+		items: [
+			sign('█', 'have', 'here'),
+			sign('█', 'fresh', 'just arrived'),
+			sign('█', 'ready', 'green: ready ahead of a player'),
+			sign('┃', 'player', 'a player reads here'),
+			sign('▌▓░', 'have', 'a part of it is here'),
+			sign('·', 'missing', 'missing'),
+			sign('▸', 'head', 'being fetched'),
+			sign('▒', 'pledged', 'purple: missing, to be made safe'),
+			sign('━━', 'rest', 'complete'),
+		],
+	},
 ];
-const plainSigns: readonly Line[] = [
-	'Marks of a row',
-	'D downloading   . connecting   Q queued   W waiting   P paused',
-	'C done   F failed   X stopped   = checking   E exporting',
-	'! not the file, but a web page or a playlist',
-	'> selected   * marked   >2 two players   > 41:07 the picture',
-	'! safe, or to be made safe (w)   ~41:00 an estimate',
-	'by: added   the order of the list (s)',
-	'Marks of a bar',
-	'# here   + - a part of it is here   | a player reads here',
-	': missing, to be made safe',
-	'. missing   > being fetched   == complete',
-].map(text => [words(text)]);
+const plainSigns: readonly Signs[] = [
+	{
+		heading: 'Marks of a row',
+		items: [
+			...['D downloading', '. connecting', 'Q queued', '~ waiting', 'P paused', 'C done', 'F failed'],
+			...['X stopped', '= checking', 'E exporting', '! not the file, but a web page or a playlist'],
+			...['> selected', '* marked', '>2 two players', '> 41:07 the picture', '~41:00 an estimate'],
+			...['! safe, or to be made safe (w)', 'by: added: the order of the list (s)'],
+		].map(text => [words(text)]),
+	},
+	{
+		heading: 'Marks of a bar',
+		items: [
+			...['# here', '+ - a part of it is here', '. missing', '> being fetched', '| a player reads here'],
+			...[': missing, to be made safe', '== complete'],
+		].map(text => [words(text)]),
+	},
+];
 
 function textOf(line: Line): string {
 	return line.map(({text}) => text).join('');
+}
+
+/** As many per line as fit. */
+function flowed(items: readonly Line[], cells: number): Line[] {
+	const gap = words('   ');
+	const lines: Line[] = [];
+	for (const item of items) {
+		const last = lines.at(-1);
+		if (last && lineCells(last) + gap.text.length + lineCells(item) <= cells) {
+			lines[lines.length - 1] = [...last, gap, ...item];
+		} else {
+			lines.push(item);
+		}
+	}
+
+	return lines;
 }
 
 /** The commands whose key, group, description or alias contains all words, in the order of the groups; first one with that key. */
@@ -130,11 +152,12 @@ export function pressPalette({find, at}: Palette, name: string): PaletteAction |
 }
 
 /** Headings only without a search. */
-function rowsOf(find: string, ascii: boolean): readonly Row[] {
+function rowsOf(find: string, cells: number, ascii: boolean): readonly Row[] {
 	const entries = matchingEntries(find);
-	const lines = ascii ? plainSigns : signs;
+	const shown = ascii ? plainSigns : signs;
 	if (find !== '') {
-		const found = lines.filter(line => hasWords(textOf(line), find));
+		const items = shown.flatMap(({items}) => items).filter(item => hasWords(textOf(item), find));
+		const found = flowed(items, cells);
 		const rows: Row[] = [...entries.map(entry => ({entry})), ...found.map(line => ({line}))];
 		return rows.length === 0 ? [{line: [words('No matches.')]}] : rows;
 	}
@@ -145,14 +168,14 @@ function rowsOf(find: string, ascii: boolean): readonly Row[] {
 			...entries.filter(({command}) => commands.includes(command)).map(entry => ({entry})),
 		]),
 		{line: []},
-		...lines.map(line => ({line})),
+		...shown.flatMap(({heading, items}) => [[words(heading)], ...flowed(items, cells)].map(line => ({line}))),
 	];
 }
 
 export function paletteLayout({find, at}: Palette, place: Place): DialogLayout {
 	const {width, height, ascii} = place;
 	const cells = dialogCells(place);
-	const rows = rowsOf(find.text, ascii);
+	const rows = rowsOf(find.text, cells, ascii);
 	const marked = matchingEntries(find.text)[at];
 	const markedRow = rows.findIndex(row => 'entry' in row && row.entry === marked);
 	const isLast = rows.slice(markedRow + 1).every(row => 'line' in row);
@@ -163,7 +186,7 @@ export function paletteLayout({find, at}: Palette, place: Place): DialogLayout {
 	const visible = rows.slice(start, start + room);
 	const below = rows.length - start - visible.length;
 	// The box grows and shrinks at its lower edge.
-	const top = Math.max(0, Math.floor((height - rowsOf('', ascii).length - 2) / 2));
+	const top = Math.max(0, Math.floor((height - rowsOf('', cells, ascii).length - 2) / 2));
 	const left = Math.floor((width - cells - 4) / 2);
 	const heading = [span(`${title}  `, 'strong'), ...fieldSpans(find, cells - title.length - 4, true)];
 	return {

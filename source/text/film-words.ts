@@ -73,9 +73,12 @@ function nextStretch(film: DownloadFilm): readonly [fromMs: number, toMs: number
 	);
 }
 
-/** A player shows the film now: the bytes that it needs arrive, although no whole stretch is here. */
+/**
+ * A player shows the film now: the bytes that it needs arrive, although no whole stretch is here. Players read as far ahead as
+ * they can, so one that waits for bytes may show earlier ones.
+ */
 function isShowing({playback, players}: Pick<Download, 'playback' | 'players'>): boolean {
-	return playback ? !playback.stalled : players.some(({connected, blocked}) => connected && !blocked);
+	return playback ? !playback.stalled : players.some(({connected}) => connected);
 }
 
 /**
