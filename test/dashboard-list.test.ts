@@ -430,7 +430,7 @@ for (const ascii of [true, false]) {
 			await screen.press('up', ascii ? 'E exporting' : '» exporting');
 			for (const meaning of [
 				'~ waiting',
-				'41:07 the picture',
+				'41:07 now playing',
 				'a part of it is here',
 				'to be made safe (w)',
 			]) {

@@ -40,7 +40,7 @@ const signs: readonly Signs[] = [
 		items: [
 			...['↓ downloading', '… connecting', '· queued', '~ waiting', '‖ paused', '✓ done', '✗ failed'],
 			...['– stopped', '= checking', '» exporting', '! not the file, but a web page or a playlist'],
-			...['▸ selected', '* marked', '►2 two players', '► 41:07 the picture', '~41:00 an estimate'],
+			...['▸ selected', '* marked', '►2 two players', '► 41:07 now playing', '~41:00 an estimate'],
 			...['⚑ safe, or to be made safe (w)', 'by: added: the order of the list (s)'],
 		].map(text => [words(text)]),
 	},
@@ -65,7 +65,7 @@ const plainSigns: readonly Signs[] = [
 		items: [
 			...['D downloading', '. connecting', 'Q queued', '~ waiting', 'P paused', 'C done', 'F failed'],
 			...['X stopped', '= checking', 'E exporting', '! not the file, but a web page or a playlist'],
-			...['> selected', '* marked', '>2 two players', '> 41:07 the picture', '~41:00 an estimate'],
+			...['> selected', '* marked', '>2 two players', '> 41:07 now playing', '~41:00 an estimate'],
 			...['! safe, or to be made safe (w)', 'by: added: the order of the list (s)'],
 		].map(text => [words(text)]),
 	},
