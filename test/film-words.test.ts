@@ -203,8 +203,7 @@ dashboardTest(
 		await screen.shows(/^ 0:00 █+┃█+ 1:35:02$/m);
 		await screen.press('enter', /^ 0:00 █+┃█+ 1:35:02$/m);
 		// A map of its bytes would tell nothing.
-		await screen.press('b');
-		await screen.wait(600);
+		await screen.press('b', 'b: every byte is here, so there is no map of bytes');
 		assert.match(screen.text, /^ 0:00 █+┃█+ 1:35:02$/m);
 		assert.doesNotMatch(screen.text, /1 cell =/);
 	},
@@ -266,6 +265,14 @@ dashboardTest(
 		await screen.shows(/╵\d+:\d\d/);
 		await screen.press('b', '1 cell =');
 		await screen.press('b', {without: '1 cell ='});
+	},
+);
+
+dashboardTest(
+	'b says that a file without minutes has one map',
+	{downloads: [download()], columns: 120, rows: 40},
+	async screen => {
+		await screen.press('b', 'b: only a film has a map of minutes');
 	},
 );
 

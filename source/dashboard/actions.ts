@@ -8,6 +8,7 @@ import {openQuitDialog} from './dialogs/quit.ts';
 import {openSafeDialog} from './dialogs/safe.ts';
 import {openSafeStartsDialog} from './dialogs/safe-starts.ts';
 import {openSortDialog} from './dialogs/sort.ts';
+import {hasByteMap} from './details-map.ts';
 import type {AddDialog} from './dialogs/add.ts';
 import type {ExportDialog} from './dialogs/export.ts';
 import type {RemoveDialog} from './dialogs/remove.ts';
@@ -131,7 +132,7 @@ export class Actions {
 				this.#takeOver();
 				break;
 			case 'bytes':
-				ui.set({showsBytes: !ui.state.showsBytes});
+				this.#toggleBytes();
 				break;
 			case 'mouse':
 				ui.set({hasMouse: !hasMouse});
@@ -146,6 +147,18 @@ export class Actions {
 					ui.say('Nothing is selected: paste a link, or press a');
 				}
 			}
+		}
+	}
+
+	#toggleBytes(): void {
+		const {selected, state} = this.#ui;
+		const {showsBytes} = state;
+		if (selected && !selected.film) {
+			this.#ui.say('b: only a film has a map of minutes');
+		} else if (selected && !showsBytes && !hasByteMap(selected)) {
+			this.#ui.say('b: every byte is here, so there is no map of bytes');
+		} else {
+			this.#ui.set({showsBytes: !showsBytes});
 		}
 	}
 

@@ -26,7 +26,7 @@ export function dockedMap(props: DetailsProps, height: number): Line[] {
 }
 
 /** In a complete file, only the positions of players differ. */
-function hasByteMap(download: Download): boolean {
+export function hasByteMap(download: Download): boolean {
 	return download.status !== 'complete' || connectedPlayers(download) > 0;
 }
 
