@@ -285,7 +285,7 @@ export type Download = {
 	readonly ranges: ReadonlyArray<readonly [start: number, end: number]>;
 	/** Bytes written, averaged over 3 s. */
 	readonly bytesPerSecond: number;
-	/** Averaged over 20 s, for estimates of the remaining time. */
+	/** Averaged over 20 s, for estimates of the remaining time; at most the speed limit. */
 	readonly bytesPerSecondLong: number;
 	/** Open connections to the origin. */
 	readonly connections: number;

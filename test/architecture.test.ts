@@ -38,7 +38,7 @@ const owners: Record<string, string[]> = {
 	'supports-color': ['source/terminal/color.ts'],
 	chalk: ['source/dashboard/spans.tsx'],
 	'eventsource-parser': ['source/host/control-client.ts'],
-	mediabunny: ['source/engine/film/read-film.ts'],
+	mediabunny: ['source/engine/film/media-file.ts'],
 };
 
 for (const [name, files] of Object.entries(owners)) {

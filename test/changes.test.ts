@@ -335,6 +335,18 @@ test('limits are in the snapshot, also for a single download', async t => {
 	await assert.rejects(engine.setLimitRate(3), withCode('bad-request', /limitRate/));
 });
 
+test('a new limit lowers the rate to expect at once', async t => {
+	const origin = await startOrigin(t, {size: 64 * MiB, etag});
+	const {engine} = await startEngine(t, {limitRate: 8 * MiB});
+	const {download} = await engine.add({url: origin.url});
+	await until(engine, download.id, ({bytesPerSecondLong}) => bytesPerSecondLong > MiB);
+	await engine.update(download.id, {limitRate: 64 * 1024});
+	assert.equal(downloadOf(engine, download.id).bytesPerSecondLong, 64 * 1024);
+	await engine.update(download.id, {limitRate: null});
+	await engine.setLimitRate(128 * 1024);
+	assert.equal(downloadOf(engine, download.id).bytesPerSecondLong, 128 * 1024);
+});
+
 test('an unfinished export has zeros in its holes and shares nothing with the store', async t => {
 	const origin = await startOrigin(t, {size: 30 * MiB, etag});
 	const {engine} = await startEngine(t, {onDemand: true});

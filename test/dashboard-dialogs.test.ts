@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
-import {mock} from 'node:test';
+import {mock, test} from 'node:test';
+import {costWords} from '../source/dashboard/dialogs/safe.ts';
 import {DownStreamError, type Download} from '../source/downstream.ts';
 import {blankPledge} from './support/blank-download.ts';
 import {dashboardTest} from './support/dashboard-test.ts';
 import {download, everyState, films, idOf, type MemoryDownStream} from './support/memory-downstream.ts';
 
+const MiB = 1024 * 1024;
 const id = '0'.repeat(32);
 const filmOfTenMinutes = {
 	durationMs: 600_000,
@@ -531,6 +533,16 @@ dashboardTest(
 		assert.deepEqual(made(downstream), [['makeSafe', id, {forMs: 45 * 60_000}]]);
 	},
 );
+
+test('the cost of a pledge is at the rate of its download, else at that of all', () => {
+	const pledge = {...blankPledge, missing: 10 * MiB};
+	assert.equal(costWords({...pledge, etaAt: 41_000}, 4 * MiB, 1000), 'It takes 10.0 MiB, about 40s');
+	assert.equal(costWords(pledge, 4 * MiB, 1000), 'It takes 10.0 MiB, about 3s');
+	assert.equal(
+		costWords({...pledge, etaAt: 41_000, by: 21_000}, 4 * MiB, 1000),
+		'It takes 10.0 MiB, about 40s; needs 512 KiB/s of your 256 KiB/s',
+	);
+});
 
 /** The calls of `makeSafe` that change something. */
 function made({calls}: MemoryDownStream): unknown[][] {

@@ -307,7 +307,7 @@ dashboardTest(
 		await screen.shows(' film-1.mkv: 403 Forbidden: link expired?');
 		assert.match(screen.text, /✗ film-1.*403 Forbidden: link expired\? +U new link/);
 		assert.equal(screen.bells, 1);
-		await screen.press('L', 'Done: film-0.mkv (1000 MiB in 1m05s)');
+		await screen.press('L', 'Done: film-0.mkv (1000 MiB, added 1m05s ago)');
 		await screen.shows('film-1.mkv: 403 Forbidden: link expired?');
 		await screen.press('/');
 		await screen.type('Done', {without: '403'});
@@ -371,7 +371,7 @@ dashboardTest(
 
 dashboardTest(
 	'the palette finds a command by its words and runs it',
-	{downloads: films(2), columns: 100, rows: 70},
+	{downloads: films(2), columns: 100, rows: 80},
 	async (screen, downstream) => {
 		const whole = await screen.press('?', 'What do you want to do?');
 		assert.match(whole, /▸ o +play in mpv[^]*a player reads here/);
@@ -379,6 +379,15 @@ dashboardTest(
 		assert.match(screen.text, / K +move up in the queue/);
 		await screen.type('zz', 'No matches.');
 		assert.doesNotMatch(screen.text, /player reads here/);
+		for (const [word, line] of [
+			['purple', '▒ purple: missing, to be made safe'],
+			['⚑', '⚑ safe, or to be made safe'],
+			['by: added', 'by: added: the order of the list'],
+		] as const) {
+			await screen.press('ctrl+u');
+			await screen.type(word, line);
+		}
+
 		for (const [word, line] of [
 			['delete', /▸ x +remove/],
 			['offline', /▸ w +make safe/],
@@ -411,6 +420,25 @@ dashboardTest(
 		assert.deepEqual(downstream.calls, []);
 	},
 );
+
+for (const ascii of [true, false]) {
+	dashboardTest(
+		`the palette explains every mark on 60 columns${ascii ? ' in ASCII' : ''}`,
+		{downloads: films(1), columns: 60, rows: 40, ascii},
+		async screen => {
+			await screen.press('?', 'What do you want to do?');
+			await screen.press('up', ascii ? 'E exporting' : '» exporting');
+			for (const meaning of [
+				'~ waiting',
+				'41:07 now playing',
+				'a part of it is here',
+				'to be made safe (w)',
+			]) {
+				assert.ok(screen.text.includes(meaning), meaning);
+			}
+		},
+	);
+}
 
 dashboardTest(
 	'a click runs a command of the palette',
@@ -513,6 +541,33 @@ const [complete] = films(1, {
 	completedAt: 135_000,
 });
 
+const alike = (urls: readonly string[]) =>
+	urls.map((url, index) => download({id: idOf(index), name: 'film.mkv', addedAt: index, url}));
+
+dashboardTest(
+	'downloads of one name show how their links differ',
+	{
+		downloads: [
+			...alike(['https://a.example.org/film.mkv', 'https://b.example.org/film.mkv']),
+			download({id: idOf(2), name: 'other.mkv', addedAt: 2}),
+		],
+	},
+	async (screen, downstream) => {
+		assert.match(screen.text, /film\.mkv a\.example\.org/);
+		assert.match(screen.text, /film\.mkv b\.example\.org/);
+		assert.match(screen.text, /other\.mkv {2}/);
+		const folders = alike([
+			'https://a.example.org/day%201/x/film.mkv?token=abc',
+			'https://a.example.org/day%202/x/film.mkv?token=abd',
+		]);
+		downstream.change({downloads: folders});
+		await screen.shows('film.mkv day 2');
+		assert.match(screen.text, /film\.mkv day 1/);
+		downstream.change({downloads: folders.map(each => ({...each, url: folders[0]!.url}))});
+		await screen.shows('film.mkv #2');
+	},
+);
+
 for (const [columns, file] of [
 	[100, /File +video\/x-matroska, 1000 MiB \(1,048,576,000 bytes\), ETag "5f3a62b-melody", can seek$/m],
 	[80, /File +video\/x-matroska, 1000 MiB, ETag "5f3a62b-melody", can seek$/m],
@@ -522,7 +577,7 @@ for (const [columns, file] of [
 		{downloads: [complete!], columns, rows: 30},
 		async screen => {
 			await screen.press('enter', file);
-			assert.match(screen.text, /Have +1000 MiB, complete, took 2m14s$/m);
+			assert.match(screen.text, /Have +1000 MiB, complete 2m14s after it was added$/m);
 			assert.doesNotMatch(screen.text, /Speed|Fetching/);
 		},
 	);
@@ -600,11 +655,11 @@ dashboardTest(
 		assert.match(screen.text, / {2}timed out without a response +r retry/);
 		assert.match(screen.text, / {2}busy \(429\) +r retry/);
 		screen.resize(80, 24);
-		await screen.shows(/✗ film\.mkv +250 MiB {2}link expired \(403\) +U new link$/m);
+		await screen.shows(/✗ film\.mkv #1 +250 MiB {2}link expired \(403\) +U new link$/m);
 		screen.resize(60, 24);
-		await screen.shows(/✗ film\.mkv +link expired \(403\) +U new link$/m);
+		await screen.shows(/✗ film\.mkv #1 +link expired \(403\) +U new link$/m);
 		screen.resize(40, 24);
-		await screen.shows(/✗ film\.mkv +link expired \(403\)$/m);
+		await screen.shows(/✗ film\.mkv #1 +link expired \(403\)$/m);
 	},
 );
 
@@ -824,7 +879,7 @@ dashboardTest(
 	'Ctrl+Z asks for a second one while something runs',
 	{downloads: films(1), columns: 80, rows: 24},
 	async screen => {
-		await screen.press('ctrl+z', 'Ctrl+Z again to suspend: downloads and players stop until fg');
+		await screen.press('ctrl+z', 'Ctrl+Z again stops downloads and players until fg');
 		assert.equal(screen.stops, 0);
 		await screen.press('ctrl+z', () => screen.stops === 1);
 		const at = Date.now();

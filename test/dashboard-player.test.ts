@@ -207,7 +207,7 @@ const film: DownloadFilm = {
 	playable: [[0, 2_470_000]],
 	position: 2_467_000,
 	watchTo: 2_470_000,
-	forecastRate: 0,
+	forecastRate: 100 * 1024,
 	stallAt: null,
 	waitMs: 0,
 	neededRate: 0,
@@ -239,7 +239,7 @@ dashboardTest(
 		await screen.press('left');
 		await screen.wait(5000);
 		assert.doesNotMatch(screen.text, /not downloaded yet/);
-		await screen.press('right', /41:17 is not downloaded yet: about 1s/);
+		await screen.press('right', /41:17 is not downloaded yet: about 4s/);
 		await screen.press('left', {without: 'not downloaded yet'});
 		const row = screen.lines.findIndex(line => line.includes(' 0:00 █'));
 		const left = screen.lines[row]!.indexOf('█');

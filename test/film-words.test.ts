@@ -5,7 +5,7 @@ import {EventLines} from '../source/cli/output/event-lines.ts';
 import {isSafe} from '../source/cli/run/when-safe.ts';
 import {settingsFrom} from '../source/cli/settings.ts';
 import {timeMap, watchLine} from '../source/dashboard/film-lines.ts';
-import type {Download, DownloadFilm} from '../source/downstream.ts';
+import type {Download, DownloadFilm, Playback, Player} from '../source/downstream.ts';
 import {
 	filmWords,
 	forecastWords,
@@ -49,6 +49,24 @@ const stalling = {
 };
 const whole: DownloadFilm = {...film, playable: [[0, film.durationMs]], watchTo: film.durationMs};
 
+const seekedPast: DownloadFilm = {
+	...film,
+	watchTo: null,
+	position: 70 * minute,
+	playable: [[0, 62 * minute]],
+};
+const idle = download();
+const players: {readonly linked: Playback; readonly reader: Player} = {
+	linked: {
+		...{player: 'mpv', durationMs: film.durationMs, paused: false, speed: 1, stalled: false, stalls: 0},
+		...{subtitles: null, offset: null},
+	},
+	reader: {
+		...{id: '1', name: 'VLC', offset: 0, ready: 0, readyMs: null, blocked: false, connected: true},
+		...{bytesPerSecond: 0},
+	},
+};
+
 const of = (changes: Partial<DownloadFilm>, more: Partial<Download> = {}): Download =>
 	download({film: {...film, ...changes}, ...more});
 
@@ -84,17 +102,32 @@ test('playable minutes are shown in full, and in a narrow column', () => {
 	assert.deepEqual([shown(26), shown(18), shown(9)], ['to 1:02:10 of 1:35:02', 'to 1:02:10', '>1:02:10']);
 });
 
+test('where no whole stretch is here, a playing player has what it needs as it arrives', () => {
+	const {linked, reader} = players;
+	for (const showing of [{playback: linked}, {players: [reader]}, {players: [{...reader, blocked: true}]}]) {
+		const playing = of(seekedPast, showing);
+		assert.deepEqual(
+			[watchWords(playing), shortWatchWords(playing), playableWords(seekedPast, playing)],
+			['1:10:00 as it arrives', '1:10:00', '0:00 – 1:02:00; 1:10:00 as it arrives'],
+		);
+	}
+
+	for (const waiting of [
+		{playback: {...linked, stalled: true}, players: [reader]},
+		{players: [{...reader, connected: false}]},
+	]) {
+		assert.equal(watchWords(of(seekedPast, waiting)), 'none from 1:10:00');
+	}
+});
+
 test('the details describe tracks, playable ranges and the forecast', () => {
 	assert.equal(filmWords(film), '1:35:02 · H.264 1920×1080, AAC en');
-	assert.equal(playableWords(film), '0:00 – 1:02:10, then 1:20:00 – 1:35:02');
-	assert.equal(playableWords(film, false, 30), '0:00 – 1:02:10, and 1 more');
-	assert.equal(playableWords({...film, playable: [], watchTo: null}), 'none of 1:35:02 yet');
-	assert.equal(
-		playableWords({...film, watchTo: null, position: 70 * minute, playable: [[0, 62 * minute]]}),
-		'0:00 – 1:02:00; none from 1:10:00',
-	);
-	assert.equal(playableWords(whole), 'all of 1:35:02');
-	assert.equal(playableWords({...film, exact: false, playable: []}), 'to ~1:02:10 of 1:35:02');
+	assert.equal(playableWords(film, idle), '0:00 – 1:02:10, then 1:20:00 – 1:35:02');
+	assert.equal(playableWords(film, idle, false, 30), '0:00 – 1:02:10, and 1 more');
+	assert.equal(playableWords({...film, playable: [], watchTo: null}, idle), 'none of 1:35:02 yet');
+	assert.equal(playableWords(seekedPast, idle), '0:00 – 1:02:00; none from 1:10:00');
+	assert.equal(playableWords(whole, idle), 'all of 1:35:02');
+	assert.equal(playableWords({...film, exact: false, playable: []}, idle), 'to ~1:02:10 of 1:35:02');
 	assert.equal(
 		forecastWords(of(stalling, {bytesPerSecondLong: 1024 * 1024})),
 		'at 921 KiB/s it stalls at 9:00; started in 3m20s, or at 2.10 MiB/s, it plays through',
@@ -170,8 +203,7 @@ dashboardTest(
 		await screen.shows(/^ 0:00 █+┃█+ 1:35:02$/m);
 		await screen.press('enter', /^ 0:00 █+┃█+ 1:35:02$/m);
 		// A map of its bytes would tell nothing.
-		await screen.press('b');
-		await screen.wait(600);
+		await screen.press('b', 'b: every byte is here, so there is no map of bytes');
 		assert.match(screen.text, /^ 0:00 █+┃█+ 1:35:02$/m);
 		assert.doesNotMatch(screen.text, /1 cell =/);
 	},
@@ -233,6 +265,14 @@ dashboardTest(
 		await screen.shows(/╵\d+:\d\d/);
 		await screen.press('b', '1 cell =');
 		await screen.press('b', {without: '1 cell ='});
+	},
+);
+
+dashboardTest(
+	'b says that a file without minutes has one map',
+	{downloads: [download()], columns: 120, rows: 40},
+	async screen => {
+		await screen.press('b', 'b: only a film has a map of minutes');
 	},
 );
 

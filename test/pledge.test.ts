@@ -287,6 +287,11 @@ for (const [expected, pledge, beside] of [
 		'almost to 2:00; all at 18:31',
 	],
 	['1:02:00–1:47:00 safe at 18:31', {...film, safeToMs: null, etaAt: at(18, 31)}, '1:02:00–1:47:00 at 18:31'],
+	[
+		'1:02:00–~1:47:00 safe at 18:31',
+		{...film, safeToMs: 62 * minute + 500, exact: false, etaAt: at(18, 31)},
+		'1:02:00–~1:47:00 at 18:31',
+	],
 	['1:02:00–1:47:00 to be made safe', {...film, safeToMs: null}, '1:02:00–1:47:00 to be made safe'],
 	['⚑ safe 1:02:00–1:47:00', {...film, state: 'safe'}, '1:02:00–1:47:00'],
 	['⚑ safe to ~2:00', {fromMs: 0, toMs: 2 * minute, exact: false, state: 'safe'}, 'to ~2:00'],

@@ -1,7 +1,6 @@
 // The effects of commands.
-import {continuedMs, isResumable, isAtWork, isStopped, type Download} from '../downstream.ts';
+import {continuedMs, isAtWork, type Download} from '../downstream.ts';
 import {cleanText} from '../text/clean-text.ts';
-import {openChangedDialog} from './dialogs/changed.ts';
 import {openContinueDialog} from './dialogs/continue.ts';
 import {openLimitDialog} from './dialogs/limit.ts';
 import {openLinkDialog} from './dialogs/link.ts';
@@ -9,21 +8,23 @@ import {openQuitDialog} from './dialogs/quit.ts';
 import {openSafeDialog} from './dialogs/safe.ts';
 import {openSafeStartsDialog} from './dialogs/safe-starts.ts';
 import {openSortDialog} from './dialogs/sort.ts';
+import {hasByteMap} from './details-map.ts';
 import type {AddDialog} from './dialogs/add.ts';
 import type {ExportDialog} from './dialogs/export.ts';
 import type {RemoveDialog} from './dialogs/remove.ts';
-import {formatBytes, ordinal} from '../text/format.ts';
+import {formatBytes} from '../text/format.ts';
 import type {FilmFrames} from './film-frames.ts';
 import type {Command} from './keys.ts';
-import {queueOf, shownTabs} from './list-view.ts';
+import {shownTabs} from './list-view.ts';
 import {list} from './mode.ts';
+import {Pausing} from './pausing.ts';
 import {startPlayer} from './player-control.ts';
 import {QueueMoves} from './queue-moves.ts';
-import {connectedPlayers, stillWords} from '../text/status-words.ts';
+import {connectedPlayers} from '../text/status-words.ts';
 import {fieldOf} from './text-field.tsx';
 import type {UiStore} from './ui-store.ts';
 
-const suspendQuestion = 'Ctrl+Z again to suspend: downloads and players stop until fg';
+const suspendQuestion = 'Ctrl+Z again stops downloads and players until fg';
 
 /** Nothing answers them once the program that ran the downloads has ended. */
 const needsEngine: ReadonlySet<Command> = new Set([
@@ -41,6 +42,7 @@ export class Actions {
 	/** Ctrl+Z has asked for a second press, and no other command followed. */
 	#maySuspend = false;
 	readonly #queue: QueueMoves;
+	readonly #pausing: Pausing;
 	#hasHinted = false;
 
 	constructor(ui: UiStore, dialogs: Dialogs, frames: FilmFrames) {
@@ -48,6 +50,7 @@ export class Actions {
 		this.#dialogs = dialogs;
 		this.#frames = frames;
 		this.#queue = new QueueMoves(ui);
+		this.#pausing = new Pausing(ui);
 	}
 
 	/** Runs a command other than cursor movement; `key` is the pressed key. */
@@ -117,7 +120,7 @@ export class Actions {
 				ui.changeView({isReversed: !view.isReversed});
 				break;
 			case 'pause-all':
-				this.#pauseAll();
+				this.#pausing.toggleAll();
 				break;
 			case 'limit':
 				openLimitDialog(ui);
@@ -129,7 +132,7 @@ export class Actions {
 				this.#takeOver();
 				break;
 			case 'bytes':
-				ui.set({showsBytes: !ui.state.showsBytes});
+				this.#toggleBytes();
 				break;
 			case 'mouse':
 				ui.set({hasMouse: !hasMouse});
@@ -144,6 +147,18 @@ export class Actions {
 					ui.say('Nothing is selected: paste a link, or press a');
 				}
 			}
+		}
+	}
+
+	#toggleBytes(): void {
+		const {selected, state} = this.#ui;
+		const {showsBytes} = state;
+		if (selected && !selected.film) {
+			this.#ui.say('b: only a film has a map of minutes');
+		} else if (selected && !showsBytes && !hasByteMap(selected)) {
+			this.#ui.say('b: every byte is here, so there is no map of bytes');
+		} else {
+			this.#ui.set({showsBytes: !showsBytes});
 		}
 	}
 
@@ -187,10 +202,10 @@ export class Actions {
 			}
 
 			case 'pause':
-				this.#pause(selected, targets);
+				this.#pausing.toggle(selected, targets);
 				break;
 			case 'resume':
-				this.#resume(selected, targets);
+				this.#pausing.resume(selected, targets);
 				break;
 			case 'remove':
 				this.#dialogs.remove.open(targets);
@@ -264,75 +279,6 @@ export class Actions {
 			this.#ui.say('w: it is cancelled; r resumes it');
 		} else {
 			openSafeDialog(this.#ui, selected);
-		}
-	}
-
-	/** In sequence, up to the first failure. */
-	#forEach(
-		downloads: readonly Download[],
-		action: (download: Download) => Promise<unknown>,
-		result?: string,
-	): void {
-		this.#ui.run(async () => {
-			for (const download of downloads) {
-				await action(download);
-			}
-
-			return result;
-		});
-	}
-
-	/** Pauses the running targets; resumes them if none runs. */
-	#pause(selected: Download, targets: readonly Download[]): void {
-		const {downstream} = this.#ui;
-		const pausable = targets.filter(download => canPause(download));
-		const running = pausable.filter(download => !isStopped(download));
-		if (pausable.length === 0) {
-			this.#ui.say(selected.status === 'exporting' ? 'Cannot pause an export' : 'Already complete');
-		} else if (running.length > 0) {
-			this.#forEach(queuedFirst(running), ({id}) => downstream.pause(id), pausedWords(running));
-		} else {
-			this.#forEach(pausable, ({id}) => downstream.resume(id));
-		}
-	}
-
-	#resume(selected: Download, targets: readonly Download[]): void {
-		const {downstream} = this.#ui;
-		const resumable = targets.filter(download => isResumable(download));
-		if (selected.error?.code === 'origin-changed' && !selected.isPageForFile) {
-			openChangedDialog(this.#ui, selected);
-		} else if (resumable.length === 0) {
-			this.#ui.say(this.#whyNotResumed(selected));
-		} else {
-			this.#forEach(resumable, ({id}) => downstream.resume(id));
-		}
-	}
-
-	#whyNotResumed(download: Download): string {
-		const {status} = download;
-		const place = queueOf(this.#ui.feed.frame.snapshot.downloads).get(download.id);
-		if (status === 'queued') {
-			return place === undefined
-				? 'On demand: it fetches only what players request'
-				: `Already queued (${ordinal(place)}). K moves it up.`;
-		}
-
-		return status === 'complete' ? 'Already complete' : 'Already running';
-	}
-
-	/** Pauses all downloads; resumes the paused and failed ones if none runs. */
-	#pauseAll(): void {
-		const {downstream, feed} = this.#ui;
-		const pausable = feed.frame.snapshot.downloads.filter(download => canPause(download));
-		const running = pausable.filter(download => !isStopped(download));
-		const stopped = pausable.filter(({status}) => status === 'paused' || status === 'failed');
-		if (running.length > 0) {
-			const words = pausedWords(running) ?? `Paused ${running.length}`;
-			this.#forEach(queuedFirst(running), ({id}) => downstream.pause(id), words);
-		} else if (stopped.length === 0) {
-			this.#ui.say('Nothing to pause or resume');
-		} else {
-			this.#forEach(stopped, ({id}) => downstream.resume(id), `Resumed ${stopped.length}`);
 		}
 	}
 
@@ -416,27 +362,4 @@ export class Actions {
 		]);
 		this.#ui.run(() => this.#ui.host.showPlain(lines));
 	}
-}
-
-/** A complete download has nothing to pause, and an export cannot pause. */
-function canPause({status}: Download): boolean {
-	return status !== 'complete' && status !== 'exporting';
-}
-
-/** `Paused film.mkv; still serving a player`; undefined if nothing goes on. */
-function pausedWords(downloads: readonly Download[]): string | undefined {
-	const going = downloads.filter(download => stillWords(download) !== undefined);
-	const [only] = downloads;
-	if (going.length === 0) {
-		return undefined;
-	}
-
-	return downloads.length === 1
-		? `Paused ${cleanText(only!.name)}; still ${stillWords(only!)}`
-		: `Paused ${downloads.length}; ${going.length} still serving players or making safe`;
-}
-
-/** Puts queued downloads first: pausing a running one would start the next in the queue. */
-function queuedFirst(downloads: readonly Download[]): readonly Download[] {
-	return downloads.toSorted((a, b) => Number(b.status === 'queued') - Number(a.status === 'queued'));
 }

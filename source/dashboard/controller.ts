@@ -4,24 +4,13 @@ import {Actions, type Dialogs} from './actions.ts';
 import {AddDialog} from './dialogs/add.ts';
 import {ExportDialog} from './dialogs/export.ts';
 import {RemoveDialog} from './dialogs/remove.ts';
+import {DialogInput} from './dialog-input.ts';
 import {FilmFrames} from './film-frames.ts';
-import {cleanText} from '../text/clean-text.ts';
-import {
-	focused,
-	movedFocus,
-	pasteIntoForm,
-	pressForm,
-	showsCompletions,
-	withCompletions,
-	withItem,
-	withoutNotes,
-	type Form,
-} from './form.ts';
 import type {Hit} from './hit-test.ts';
 import {PlayerControl} from './player-control.ts';
 import {commandOf, entryOf, playerTable, type Command, type Entry} from './keys.ts';
 import {announcementsOf, logLine} from './messages.ts';
-import type {Dialog, Mode} from './mode.ts';
+import type {Mode} from './mode.ts';
 import {pressPalette, type Palette} from './palette.ts';
 import {editField, fieldOf, insertText, type Field} from './text-field.tsx';
 import {UiStore, type ScreenState, type UiStoreOptions, type Viewport} from './ui-store.ts';
@@ -40,6 +29,7 @@ const longestSearch = 200;
 export class Controller {
 	readonly #ui: UiStore;
 	readonly #dialogs: Dialogs;
+	readonly #dialogInput: DialogInput;
 	readonly #actions: Actions;
 	readonly #player: PlayerControl;
 	readonly #frames: FilmFrames;
@@ -54,6 +44,7 @@ export class Controller {
 			export: new ExportDialog(this.#ui, options.exportDir),
 			remove: new RemoveDialog(this.#ui),
 		};
+		this.#dialogInput = new DialogInput(this.#ui);
 		this.#frames = new FilmFrames(this.#ui);
 		this.#actions = new Actions(this.#ui, this.#dialogs, this.#frames);
 		this.#player = new PlayerControl(this.#ui);
@@ -97,7 +88,7 @@ export class Controller {
 		}
 
 		if (mode.kind === 'dialog') {
-			this.#pressInDialog(mode.dialog, name);
+			this.#dialogInput.press(mode.dialog, name);
 		} else if (mode.kind === 'palette') {
 			this.#pressInPalette(mode.palette, name);
 		} else if (mode.kind === 'messages') {
@@ -120,13 +111,7 @@ export class Controller {
 		const {mode, typing} = this.state;
 		const words = text.slice(0, longestSearch);
 		if (mode.kind === 'dialog') {
-			const {dialog} = mode;
-			const filled = dialog.onPaste?.(text, dialog.form);
-			if (filled) {
-				this.#ui.showForm(filled);
-			} else {
-				this.#changeForm(dialog, pasteIntoForm(dialog.form, text));
-			}
+			this.#dialogInput.paste(mode.dialog, text);
 		} else if (mode.kind === 'palette') {
 			const find = insertText(mode.palette.find, words);
 			this.#ui.set({mode: {kind: 'palette', palette: {find, at: 0}}});
@@ -173,7 +158,7 @@ export class Controller {
 				break;
 			case 'button':
 				if (dialog) {
-					this.#pressButton(dialog, hit.name);
+					this.#dialogInput.pressButton(dialog, hit.name);
 				} else {
 					this.#runFound(entryOf(hit.name as Command));
 				}
@@ -317,78 +302,6 @@ export class Controller {
 	#findInMessages(mode: Extract<Mode, {kind: 'messages'}>, typing: Field): void {
 		this.#ui.set({mode: {...mode, typing, find: typing.text, top: 0}});
 	}
-
-	// Dialogs
-
-	#pressInDialog(dialog: Dialog, name: string): void {
-		const {form} = dialog;
-		if (dialog.isQuit && name === 'ctrl+c') {
-			this.#ui.host.quit();
-			return;
-		}
-
-		const field = focused(form);
-		if (name === 'tab' && dialog.complete && field?.kind === 'text' && field.field.text !== '') {
-			this.#complete(dialog, field.field.text);
-			return;
-		}
-
-		const action = pressForm(form, name, this.#ui.viewport.dialog);
-		switch (action?.kind) {
-			case 'changed':
-				this.#changeForm(dialog, action.form);
-				break;
-			case 'closed':
-				dialog.onClose?.(form);
-				this.#ui.close();
-				break;
-			case 'pressed':
-				this.#pressButton(dialog, action.button);
-				break;
-			default:
-		}
-	}
-
-	#pressButton(dialog: Dialog, button: string): void {
-		if (this.#ui.isSettled) {
-			dialog.onButton(button, dialog.form);
-		}
-	}
-
-	/** Shows the changed form. Notes go if a field or choice changed, not if the focus moved. */
-	#changeForm(dialog: Dialog, form: Form, completions: readonly string[] = []): void {
-		if (form.items === dialog.form.items) {
-			this.#ui.showForm(form);
-			return;
-		}
-
-		const bare = withoutNotes(form);
-		const changed = dialog.onChange?.(bare, dialog.form) ?? bare;
-		this.#ui.showForm(completions.length > 0 ? withCompletions(changed, completions) : changed);
-	}
-
-	/** Completes the common start of all completions; else lists them; else moves to the next field. */
-	#complete(dialog: Dialog, text: string): void {
-		this.#ui.run(async () => {
-			const completions = (await dialog.complete?.(text)) ?? [];
-			if (this.#ui.dialog !== dialog) {
-				return;
-			}
-
-			const {form} = dialog;
-			const item = focused(form);
-			const start = commonStart(completions);
-			const names = completions.map(each => cleanText(/[^\\/]*[\\/]?$/.exec(each)![0])).slice(0, 8);
-			if (item?.kind === 'text' && start.length > text.length) {
-				const completed = withItem(form, {...item, field: fieldOf(start)});
-				this.#changeForm(dialog, completed, names.length > 1 ? names : []);
-			} else if (names.length > 1 && !showsCompletions(form)) {
-				this.#ui.showForm(withCompletions(form, names));
-			} else {
-				this.#ui.showForm(movedFocus(form, 1));
-			}
-		});
-	}
 }
 
 function isPlayerCommand(command: Command): boolean {
@@ -411,16 +324,4 @@ function moveOf(command: Command | undefined, from: number, last: number, page: 
 	};
 	const to = command && moves[command];
 	return to === undefined ? undefined : Math.max(0, Math.min(last, to));
-}
-
-function commonStart(texts: readonly string[]): string {
-	const [first = '', ...rest] = texts;
-	let length = first.length;
-	for (const text of rest) {
-		while (!text.startsWith(first.slice(0, length))) {
-			length--;
-		}
-	}
-
-	return first.slice(0, length);
 }

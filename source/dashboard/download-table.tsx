@@ -3,11 +3,12 @@ import {Table, type CellProps} from 'ink-table';
 import {createContext, useContext, useMemo} from 'react';
 import type {Download, DownloadId} from '../downstream.ts';
 import {barLine, type ByteRange} from './bar-spans.ts';
-import {cellsOf, cleanText, firstFitting, fitName, fitStart, padText} from '../text/clean-text.ts';
+import {cellsOf, cleanText, firstFitting, fitName, fitStart, fitText, padText} from '../text/clean-text.ts';
 import {formatBytes, formatDuration, formatSpeed, ordinal} from '../text/format.ts';
 import {hintFor} from '../text/hints.ts';
 import {watchCells, watchLine} from './film-lines.ts';
 import {columnWidths, type Columns, type Longest} from './layout.ts';
+import type {Origins} from './same-names.ts';
 import {isBar, LineView, lineCells, span, type Line, type Span} from './spans.tsx';
 import {
 	connectedPlayers,
@@ -32,6 +33,7 @@ export type DownloadTableProps = {
 	readonly marks: ReadonlySet<DownloadId>;
 	readonly width: number;
 	readonly longest: Longest;
+	readonly origins: Origins;
 	readonly headings: boolean;
 	readonly ascii: boolean;
 	readonly now: number;
@@ -159,12 +161,13 @@ function tableColumns(columns: Columns): Column[] {
 const smallestName = 12;
 
 /** The longest texts of the whole list, so that the columns stay in their places in every tab. */
-export function longestOf(downloads: readonly Download[]): Longest {
+export function longestOf(downloads: readonly Download[], origins: Origins): Longest {
 	let [name, watch, shortWatch] = [0, 0, 0];
 	for (const download of downloads) {
 		const {full, short} = watchCells(download);
 		const mark = cellsOf(playMark(download, false));
-		const cells = cellsOf(cleanText(download.name));
+		const origin = origins.get(download.id);
+		const cells = cellsOf(cleanText(download.name)) + (origin === undefined ? 0 : cellsOf(origin) + 1);
 		name = Math.max(name, mark === 0 ? cells : Math.max(smallestName, cells) + 1 + mark);
 		watch = Math.max(watch, full);
 		shortWatch = Math.max(shortWatch, short);
@@ -190,7 +193,7 @@ export function headingPlaces(width: number, longest: Longest): HeadingPlace[] {
 }
 
 function nameCell(download: Download, width: number, props: Row): Line {
-	const {selected, marks, ascii, now, columns} = props;
+	const {selected, marks, origins, ascii, now, columns} = props;
 	const hasHiddenPlayers = columns.players === 0 && connectedPlayers(download) > 0;
 	const {symbol, tone} = stateWords(download, now, ascii);
 	const cursor = download.id === selected ? (ascii ? '>' : '▸') : ' ';
@@ -199,15 +202,27 @@ function nameCell(download: Download, width: number, props: Row): Line {
 	const playing = playMark(download, ascii);
 	const hasRoom = playing !== '' && width - 6 - cellsOf(playing) >= smallestName;
 	const cells = width - 5 - (hasRoom ? cellsOf(playing) + 1 : 0);
-	const name = fitName(cleanText(download.name), cells, {ascii});
+	const full = cleanText(download.name);
+	const origin = originCell(origins.get(download.id), cellsOf(full), cells, ascii);
+	const name = fitName(full, cells - cellsOf(origin), {ascii});
 	const role = download.id === selected ? 'strong' : download.status === 'complete' ? 'label' : 'plain';
 	return [
 		span(`${cursor}${mark}`, 'strong'),
 		span(shownSymbol, tone),
 		...(hasRoom
-			? [span(` ${padText(name, cells + 1, {ascii})}`, role), span(playing, 'strong')]
-			: [span(` ${name}`, role)]),
+			? [
+					span(` ${name}`, role),
+					span(padText(origin, cells + 1 - cellsOf(name), {ascii}), 'label'),
+					span(playing, 'strong'),
+				]
+			: [span(` ${name}`, role), ...(origin === '' ? [] : [span(origin, 'label')])]),
 	];
+}
+
+/** ` cdn.example.org`, in the room that the name leaves, at least half of the cells. */
+function originCell(origin: string | undefined, name: number, cells: number, ascii: boolean): string {
+	const room = Math.max(cells - name, Math.floor(cells / 2)) - 1;
+	return origin === undefined ? '' : ` ${fitText(origin, room, {ascii})}`;
 }
 
 /** Bar, share and gaps before the words of a row. */

@@ -86,7 +86,7 @@ export function filmFacts(
 	const forecast = forecastWords(download);
 	return [
 		['Film', `${filmWords(film, ascii)} ${ascii ? '-' : '·'} ${indexWords(film, download.size)}`],
-		['Watch', playableWords(film, ascii, cells)],
+		['Watch', playableWords(film, download, ascii, cells)],
 		...(forecast === undefined ? [] : [['Forecast', forecast] as [string, string]]),
 	];
 }

@@ -44,6 +44,17 @@ export type Targets = {
 	readonly bars: readonly BarPlace[];
 };
 
+export const noTargets: Targets = {
+	list: undefined,
+	tabs: undefined,
+	headings: undefined,
+	order: undefined,
+	box: undefined,
+	footer: undefined,
+	buttons: [],
+	bars: [],
+};
+
 export type MouseEvent = {
 	readonly kind: 'click' | 'wheel-up' | 'wheel-down';
 	readonly x: number;

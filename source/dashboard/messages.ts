@@ -59,8 +59,8 @@ function announcementsFor(download: Download, old: Download | undefined): Announ
 	const {status, size, addedAt, completedAt, lastError, exportedTo} = download;
 	const name = cleanText(download.name);
 	if (old && completedAt !== null && old.completedAt === null) {
-		const took = formatDuration((completedAt - addedAt) / 1000);
-		found.push({text: `Done: ${name} (${formatBytes(size ?? 0)} in ${took})`, isError: false, rings: true});
+		const added = `added ${formatDuration((completedAt - addedAt) / 1000)} ago`;
+		found.push({text: `Done: ${name} (${formatBytes(size ?? 0)}, ${added})`, isError: false, rings: true});
 	}
 
 	if (lastError && lastError.at !== old?.lastError?.at) {

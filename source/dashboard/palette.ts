@@ -2,7 +2,8 @@
 import {padText} from '../text/clean-text.ts';
 import {dialogCells, framed, type ButtonPlace, type DialogLayout, type Place} from './dialog-view.tsx';
 import {entryOf, groups, plainArrows, type Entry} from './keys.ts';
-import {selectedLine, span, type Line} from './spans.tsx';
+import {lineCells, selectedLine, span, type Line} from './spans.tsx';
+import type {Role} from './theme.ts';
 import {editField, fieldSpans, type Field} from './text-field.tsx';
 
 export type Palette = {
@@ -16,7 +17,7 @@ export type PaletteAction =
 	| {readonly kind: 'closed'}
 	| {readonly kind: 'run'; readonly entry: Entry};
 
-type Row = {readonly text: string} | {readonly entry: Entry};
+type Row = {readonly line: Line} | {readonly entry: Entry};
 
 const keyCells = 11;
 /** Commands that a page key skips. */
@@ -24,33 +25,98 @@ const page = 8;
 const title = 'What do you want to do?';
 const hint = '↑↓ move   Enter runs it   Esc close';
 
-const signs = [
-	'↓ downloading   ‖ paused   · queued   ~ waiting   » exporting',
-	'= checking   ✓ done   ✗ failed   ►n players   * marked',
-	'█ here   ▌▓ part of it   · missing   ▸ being fetched',
-	'┃ a player reads here; green: ready ahead of it',
-	'▒ missing, to be made safe   ⚑ safe, or to be made safe',
+const words = (text: string) => span(text, 'label');
+const sign = (glyphs: string, role: Role, meaning: string): Line => [
+	span(glyphs, role),
+	words(` ${meaning}`),
 ];
-const plainSigns = [
-	'D downloading   P paused   Q queued   W waiting   E exporting',
-	'= checking   C done   F failed   >n players   * marked',
-	'# here   + - part of it   . missing   > being fetched',
-	'| a player reads here',
-	': missing, to be made safe   ! safe, or to be made safe',
+
+type Signs = {readonly heading: string; readonly items: readonly Line[]};
+
+/** The marks and colors of the screen. The palette finds them by their words, too. */
+const signs: readonly Signs[] = [
+	{
+		heading: 'Marks of a row',
+		items: [
+			...['↓ downloading', '… connecting', '· queued', '~ waiting', '‖ paused', '✓ done', '✗ failed'],
+			...['– stopped', '= checking', '» exporting', '! not the file, but a web page or a playlist'],
+			...['▸ selected', '* marked', '►2 two players', '► 41:07 now playing', '~41:00 an estimate'],
+			...['⚑ safe, or to be made safe (w)', 'by: added: the order of the list (s)'],
+		].map(text => [words(text)]),
+	},
+	{
+		heading: 'Colors of a bar',
+		items: [
+			sign('█', 'have', 'here'),
+			sign('█', 'fresh', 'just arrived'),
+			sign('█', 'ready', 'green: ready ahead of a player'),
+			sign('┃', 'player', 'a player reads here'),
+			sign('▌▓░', 'have', 'a part of it is here'),
+			sign('·', 'missing', 'missing'),
+			sign('▸', 'head', 'being fetched'),
+			sign('▒', 'pledged', 'purple: missing, to be made safe'),
+			sign('━━', 'rest', 'complete'),
+		],
+	},
 ];
+const plainSigns: readonly Signs[] = [
+	{
+		heading: 'Marks of a row',
+		items: [
+			...['D downloading', '. connecting', 'Q queued', '~ waiting', 'P paused', 'C done', 'F failed'],
+			...['X stopped', '= checking', 'E exporting', '! not the file, but a web page or a playlist'],
+			...['> selected', '* marked', '>2 two players', '> 41:07 now playing', '~41:00 an estimate'],
+			...['! safe, or to be made safe (w)', 'by: added: the order of the list (s)'],
+		].map(text => [words(text)]),
+	},
+	{
+		heading: 'Marks of a bar',
+		items: [
+			...['# here', '+ - a part of it is here', '. missing', '> being fetched', '| a player reads here'],
+			...[': missing, to be made safe', '== complete'],
+		].map(text => [words(text)]),
+	},
+];
+
+function textOf(line: Line): string {
+	return line.map(({text}) => text).join('');
+}
+
+/** As many per line as fit. */
+function flowed(items: readonly Line[], cells: number): Line[] {
+	const gap = words('   ');
+	const lines: Line[] = [];
+	for (const item of items) {
+		const last = lines.at(-1);
+		if (last && lineCells(last) + gap.text.length + lineCells(item) <= cells) {
+			lines[lines.length - 1] = [...last, gap, ...item];
+		} else {
+			lines.push(item);
+		}
+	}
+
+	return lines;
+}
 
 /** The commands whose key, group, description or alias contains all words, in the order of the groups; first one with that key. */
 export function matchingEntries(find: string): readonly Entry[] {
-	const words = find.toLowerCase().split(/\s+/).filter(Boolean);
 	const found = Object.entries(groups).flatMap(([group, commands]) =>
 		commands.flatMap(command => {
 			const entry = entryOf(command);
-			const text = `${group} ${entry.shown} ${entry.help} ${entry.alias ?? ''}`.toLowerCase();
-			return words.every(word => text.includes(word)) ? [entry] : [];
+			const text = `${group} ${entry.shown} ${entry.help} ${entry.alias ?? ''}`;
+			return hasWords(text, find) ? [entry] : [];
 		}),
 	);
 	const isKey = (entry: Entry) => Number(entry.keys.includes(find));
 	return found.toSorted((a, b) => isKey(b) - isKey(a));
+}
+
+function hasWords(text: string, find: string): boolean {
+	const lower = text.toLowerCase();
+	return find
+		.toLowerCase()
+		.split(/\s+/)
+		.every(word => lower.includes(word));
 }
 
 /** Undefined for a key without a meaning here. */
@@ -85,30 +151,34 @@ export function pressPalette({find, at}: Palette, name: string): PaletteAction |
 	}
 }
 
-/** Headings and symbols only without a search. */
-function rowsOf(find: string, ascii: boolean): readonly Row[] {
+/** Headings only without a search. */
+function rowsOf(find: string, cells: number, ascii: boolean): readonly Row[] {
 	const entries = matchingEntries(find);
+	const shown = ascii ? plainSigns : signs;
 	if (find !== '') {
-		return entries.length === 0 ? [{text: 'No matches.'}] : entries.map(entry => ({entry}));
+		const items = shown.flatMap(({items}) => items).filter(item => hasWords(textOf(item), find));
+		const found = flowed(items, cells);
+		const rows: Row[] = [...entries.map(entry => ({entry})), ...found.map(line => ({line}))];
+		return rows.length === 0 ? [{line: [words('No matches.')]}] : rows;
 	}
 
 	return [
 		...Object.entries(groups).flatMap(([group, commands]): Row[] => [
-			{text: group},
+			{line: [words(group)]},
 			...entries.filter(({command}) => commands.includes(command)).map(entry => ({entry})),
 		]),
-		{text: ''},
-		...(ascii ? plainSigns : signs).map(text => ({text})),
+		{line: []},
+		...shown.flatMap(({heading, items}) => [[words(heading)], ...flowed(items, cells)].map(line => ({line}))),
 	];
 }
 
 export function paletteLayout({find, at}: Palette, place: Place): DialogLayout {
 	const {width, height, ascii} = place;
 	const cells = dialogCells(place);
-	const rows = rowsOf(find.text, ascii);
+	const rows = rowsOf(find.text, cells, ascii);
 	const marked = matchingEntries(find.text)[at];
 	const markedRow = rows.findIndex(row => 'entry' in row && row.entry === marked);
-	const isLast = rows.slice(markedRow + 1).every(row => 'text' in row);
+	const isLast = rows.slice(markedRow + 1).every(row => 'line' in row);
 	const room = height - 2;
 	const wanted = isLast ? rows.length : markedRow + 2;
 	// The marked row stays visible even if the symbols after it do not fit.
@@ -116,7 +186,7 @@ export function paletteLayout({find, at}: Palette, place: Place): DialogLayout {
 	const visible = rows.slice(start, start + room);
 	const below = rows.length - start - visible.length;
 	// The box grows and shrinks at its lower edge.
-	const top = Math.max(0, Math.floor((height - rowsOf('', ascii).length - 2) / 2));
+	const top = Math.max(0, Math.floor((height - rowsOf('', cells, ascii).length - 2) / 2));
 	const left = Math.floor((width - cells - 4) / 2);
 	const heading = [span(`${title}  `, 'strong'), ...fieldSpans(find, cells - title.length - 4, true)];
 	return {
@@ -137,8 +207,8 @@ export function paletteLayout({find, at}: Palette, place: Place): DialogLayout {
 }
 
 function rowLine(row: Row, marked: Entry | undefined, cells: number, ascii: boolean): Line {
-	if ('text' in row) {
-		return [span(row.text, 'label')];
+	if ('line' in row) {
+		return row.line;
 	}
 
 	const {shown, help} = row.entry;

@@ -2,7 +2,7 @@
 import {isBegun, type Download, type Player, type Position} from '../downstream.ts';
 import {cleanText} from '../text/clean-text.ts';
 import {formatTime} from '../text/film-words.ts';
-import {formatDuration, inWords} from '../text/format.ts';
+import {counted, formatDuration, inWords} from '../text/format.ts';
 
 /** `► 41:07`, or `► ~41:00` where the time is inferred; empty unless a player shows the film at a known time. */
 export function playMark({position, playback, players}: Download, ascii: boolean): string {
@@ -67,7 +67,7 @@ export function playbackWords({position, playback}: Download, ascii: boolean): s
 		...(paused ? ['paused'] : []),
 		`${speed.toFixed(speed < 10 && Number.isInteger(speed * 10) ? 1 : 2)}${ascii ? 'x' : '×'}`,
 		...(subtitles === null ? [] : [`sub ${cleanText(subtitles)}`]),
-		stalls === 1 ? '1 stall' : `${stalls} stalls`,
+		counted(stalls, 'stall'),
 		...(stalled ? ['waiting for data'] : []),
 	].join(ascii ? ' - ' : ' · ');
 }
@@ -94,15 +94,13 @@ const firstMs = 2000;
 /**
  * The wait of a seek: `1:02:10 is not downloaded yet: about 4s`; undefined if the film can be watched there, or is unknown.
  */
-export function missingWords(
-	{film, size, bytesPerSecondLong, status}: Download,
-	ms: number,
-): string | undefined {
+export function missingWords({film, size, status}: Download, ms: number): string | undefined {
 	if (!film || !size || status === 'complete' || film.playable.some(([from, to]) => from <= ms && ms < to)) {
 		return undefined;
 	}
 
-	const seconds = ((size / film.durationMs) * firstMs) / bytesPerSecondLong;
-	const wait = bytesPerSecondLong > 0 ? `: about ${formatDuration(seconds)}` : '';
+	const {forecastRate} = film;
+	const seconds = ((size / film.durationMs) * firstMs) / forecastRate;
+	const wait = forecastRate > 0 ? `: about ${formatDuration(seconds)}` : '';
 	return `${formatTime(ms)} is not downloaded yet${wait}`;
 }

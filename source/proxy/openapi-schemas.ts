@@ -76,7 +76,7 @@ const download: Readonly<Record<keyof Download, JsonSchema>> = {
 	present: integer('Stored bytes.'),
 	ranges: listOf(range, 'Stored ranges, sorted and merged.'),
 	bytesPerSecond: number('Averaged over 3 s.'),
-	bytesPerSecondLong: number('Averaged over 20 s.'),
+	bytesPerSecondLong: number('Averaged over 20 s; at most the speed limit.'),
 	connections: integer('Open connections to the origin.'),
 	maxConnections: integer('Limit on connections.'),
 	hostCeiling: orNull(integer('Limit of the server on connections, while the download waits for one.')),

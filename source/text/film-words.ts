@@ -28,14 +28,14 @@ export function playsThrough({film}: Pick<Download, 'film'>): boolean {
 	return film !== null && film.stallAt === null;
 }
 
+/** The facts of a download that say what can be watched. */
+export type Watchable = Pick<Download, 'film' | 'status' | 'completedAt' | 'playback' | 'players'>;
+
 /**
- * `to 1:02:10 of 1:35:02`, `50:10–1:02:10 of 1:35:02`, `stalls in 4m · wait 3m20s`, `all of 1:27:40`, `none of 1:27:40 yet`;
- * `~` marks an estimate. Empty without a film. The stretch is the one around the position of the player, or the next one.
+ * `to 1:02:10 of 1:35:02`, `50:10–1:02:10 of 1:35:02`, `stalls in 4m · wait 3m20s`, `all of 1:27:40`, `none of 1:27:40 yet`,
+ * `41:07 as it arrives`; `~` marks an estimate. Empty without a film. The stretch is the one around the position of the player, or the next one.
  */
-export function watchWords(
-	download: Pick<Download, 'film' | 'status' | 'completedAt'>,
-	ascii = false,
-): string {
+export function watchWords(download: Watchable, ascii = false): string {
 	const {film, completedAt} = download;
 	if (film === null) {
 		return '';
@@ -56,7 +56,7 @@ export function watchWords(
 
 	const stretch = nextStretch(film);
 	if (!stretch) {
-		return noneWords(film);
+		return noneWords(film, isShowing(download));
 	}
 
 	const [from, to] = stretch;
@@ -73,9 +73,24 @@ function nextStretch(film: DownloadFilm): readonly [fromMs: number, toMs: number
 	);
 }
 
-/** `none of 10:00 yet`, or `none from 5:00` where only earlier stretches can be watched. */
-function noneWords(film: DownloadFilm): string {
+/**
+ * A player shows the film now: the bytes that it needs arrive, although no whole stretch is here. Players read as far ahead as
+ * they can, so one that waits for bytes may show earlier ones.
+ */
+function isShowing({playback, players}: Pick<Download, 'playback' | 'players'>): boolean {
+	return playback ? !playback.stalled : players.some(({connected}) => connected);
+}
+
+/**
+ * `none of 10:00 yet`, `none from 5:00` where only earlier stretches can be watched, or `5:00 as it arrives` while a player
+ * shows it.
+ */
+function noneWords(film: DownloadFilm, isShown: boolean): string {
 	const {durationMs, position} = film;
+	if (isShown) {
+		return `${formatTime(position)} as it arrives`;
+	}
+
 	return visibleStretches(film).length === 0
 		? `none of ${formatTime(durationMs)} yet`
 		: `none from ${formatTime(position)}`;
@@ -94,14 +109,18 @@ export function waitWords(download: Pick<Download, 'film' | 'status'>): string |
 		: undefined;
 }
 
-/** `→1:02:10`, `50:10→` for a stretch after the position, `all` or `none`, for a narrow column. */
-export function shortWatchWords(
-	{film, completedAt}: Pick<Download, 'film' | 'completedAt'>,
-	ascii = false,
-): string {
+/** `→1:02:10`, `50:10→` for a stretch after the position, `all`, `none`, or `41:07` while a player shows it, for a narrow column. */
+export function shortWatchWords(download: Watchable, ascii = false): string {
+	const {film, completedAt} = download;
 	const stretch = film && nextStretch(film);
 	if (film === null || isWhole(film) || !stretch) {
-		return film === null ? '' : isWhole(film) ? 'all' : 'none';
+		return film === null
+			? ''
+			: isWhole(film)
+				? 'all'
+				: isShowing(download)
+					? formatTime(film.position)
+					: 'none';
 	}
 
 	const about = film.exact || completedAt !== null ? '' : '~';
@@ -150,17 +169,23 @@ export function filmWords({durationMs, exact, tracks}: DownloadFilm, ascii = fal
 }
 
 /**
- * `0:41 – 4:52, then 50:10 – 52:03`: as many stretches as fit in `cells`, at most four. `; none from 30:00` follows where none
- * is around or after the position of the player.
+ * `0:41 – 4:52, then 50:10 – 52:03`: as many stretches as fit in `cells`, at most four. `; none from 30:00` or `; 30:00 as it
+ * arrives` follows where none is around or after the position of the player.
  */
-export function playableWords(film: DownloadFilm, ascii = false, cells = Infinity): string {
+export function playableWords(
+	film: DownloadFilm,
+	download: Pick<Download, 'playback' | 'players'>,
+	ascii = false,
+	cells = Infinity,
+): string {
+	const isShown = isShowing(download);
 	return firstFitting(
-		[4, 3, 2, 1].map(count => stretchWords(film, ascii, count)),
+		[4, 3, 2, 1].map(count => stretchWords(film, isShown, ascii, count)),
 		cells,
 	);
 }
 
-function stretchWords(film: DownloadFilm, ascii: boolean, count: number): string {
+function stretchWords(film: DownloadFilm, isShown: boolean, ascii: boolean, count: number): string {
 	const {playable, exact, watchTo, durationMs} = film;
 	const dash = ascii ? '-' : '–';
 	if (!exact && playable.length === 0 && nextStretch(film)) {
@@ -169,12 +194,12 @@ function stretchWords(film: DownloadFilm, ascii: boolean, count: number): string
 
 	const visible = visibleStretches(film);
 	if (visible.length === 0 || isWhole(film)) {
-		return isWhole(film) ? `all of ${formatTime(durationMs)}` : noneWords(film);
+		return isWhole(film) ? `all of ${formatTime(durationMs)}` : noneWords(film, isShown);
 	}
 
 	const shown = visible.slice(0, count).map(([from, to]) => `${formatTime(from)} ${dash} ${formatTime(to)}`);
 	const more = visible.length - shown.length;
-	const none = nextStretch(film) ? '' : `; ${noneWords(film)}`;
+	const none = nextStretch(film) ? '' : `; ${noneWords(film, isShown)}`;
 	return `${shown.join(', then ')}${more > 0 ? `, and ${more} more` : ''}${none}`;
 }
 

@@ -35,6 +35,11 @@ export function listBytes(amounts: readonly number[]): string {
 	);
 }
 
+/** `1 download`, `3 downloads`. */
+export function counted(count: number, noun: string): string {
+	return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
 /** `VLC`, `VLC and mpv`, `VLC, mpv and curl`. */
 export function inWords(words: readonly string[]): string {
 	return words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} and ${words.at(-1)}`;

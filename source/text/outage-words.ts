@@ -1,5 +1,6 @@
 // Origins that do not answer, or are busy, and the downloads that wait for them. Pure.
 import {isFetching, type Download} from '../downstream.ts';
+import {counted} from './format.ts';
 import {retryWords, stalledMs} from './status-words.ts';
 
 export type Outage = {
@@ -87,7 +88,7 @@ export function timedOutage({host, isBusy, waiting, since, retryAt}: Outage, now
 }
 
 export function waitingCount(count: number): string {
-	return count === 1 ? '1 download waits' : `${count} downloads wait`;
+	return `${counted(count, 'download')} ${count === 1 ? 'waits' : 'wait'}`;
 }
 
 export function resuming(count: number): string {

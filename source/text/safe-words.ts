@@ -130,7 +130,10 @@ function stretchOf({fromMs, toMs, safeToMs, exact, start, end, safeTo}: Pledge):
 				: `${exact || place === fromMs ? '' : '~'}${formatTime(place)}`;
 	const [first, last, safe] = fromMs === null ? [start, end, safeTo] : [fromMs, toMs, safeToMs];
 	const reached = last === null || safe === null || safe <= (first ?? 0) ? null : Math.min(safe, last);
-	return {begin: words(first), end: words(last), reached: words(reached)};
+	const begin = words(first);
+	// Less than a second shows as nothing.
+	const isNothing = words(reached)?.replace('~', '') === begin;
+	return {begin, end: words(last), reached: isNothing ? undefined : words(reached)};
 }
 
 /** `to 1:47:10` from the start on, else `41:07–1:47:10`. */

@@ -1,6 +1,6 @@
 // Renders a download's state as a symbol and a word. Color only repeats them.
 import {hasExpired, isPledged, type Download, type DownloadError} from '../downstream.ts';
-import {formatBytes, formatDuration, formatPercent, formatSpeed, withoutUnit} from './format.ts';
+import {counted, formatBytes, formatDuration, formatPercent, formatSpeed, withoutUnit} from './format.ts';
 import {hintFor} from './hints.ts';
 
 /** Theme roles. */
@@ -121,7 +121,7 @@ export function secondsLeft({size, present, bytesPerSecondLong, status, onDemand
 /** Why the download is queued, if its server or pledges rather than the queue hold it back. */
 export function queueReason({hostCeiling, waitsForPledges}: Download): string | undefined {
 	if (hostCeiling) {
-		return `queued: this server allows ${hostCeiling} connection${hostCeiling === 1 ? '' : 's'} at a time`;
+		return `queued: this server allows ${counted(hostCeiling, 'connection')} at a time`;
 	}
 
 	return waitsForPledges ? 'queued: making others safe first' : undefined;

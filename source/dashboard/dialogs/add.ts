@@ -19,6 +19,7 @@ import {
 	type Item,
 	type TextItem,
 } from '../form.ts';
+import {counted} from '../../text/format.ts';
 import {messageOf} from '../../text/message-of.ts';
 import {cleanText} from '../../text/clean-text.ts';
 import {fieldOf} from '../text-field.tsx';
@@ -166,14 +167,10 @@ export function pasteIntoAddForm(text: string, form: Form): Form | undefined {
 function withFoundLinks(form: Form, count: number, hasOthers: boolean): Form {
 	const items = form.items.map(item =>
 		item.kind === 'note' && item.isIndented && count > 0 && hasOthers
-			? {...item, text: `${linkCount(count)} in the pasted text`}
+			? {...item, text: `${counted(count, 'link')} in the pasted text`}
 			: item,
 	);
 	return {...form, items};
-}
-
-function linkCount(count: number): string {
-	return count === 1 ? '1 link' : `${count} links`;
 }
 
 /** The links of a text, each once, without the punctuation of the sentence around them. */
@@ -209,7 +206,9 @@ export function updatedAddForm(form: Form, problem?: string): Form {
 	const shown = problem ?? urlProblem;
 	const items: Item[] = [
 		textItem('urls', 'URLs', '', urlField),
-		...(urls.length === 0 ? [] : [{kind: 'note', text: linkCount(urls.length), isIndented: true} as const]),
+		...(urls.length === 0
+			? []
+			: [{kind: 'note', text: counted(urls.length, 'link'), isIndented: true} as const]),
 		...(shown === undefined ? [] : [note(shown, true)]),
 		...(urls.length === 1 ? [textItem('name', 'Save as', '', {placeholder: '(name from the server)'})] : []),
 		{kind: 'choice', name: 'start', label: 'Start', options: ['now', 'paused', 'when played'], chosen: 0},

@@ -1,5 +1,6 @@
 // The question before quitting, if downloads or players would be interrupted.
 import {isAtWork} from '../../downstream.ts';
+import {counted} from '../../text/format.ts';
 import {createForm, note, type Form} from '../form.ts';
 import {playerNames, playingWords} from '../playback.ts';
 import type {UiStore} from '../ui-store.ts';
@@ -28,7 +29,7 @@ function quitForm(running: number, players: readonly string[]): Form {
 		[
 			...(running > 0
 				? [
-						note(running === 1 ? '1 download is running.' : `${running} downloads are running.`),
+						note(`${counted(running, 'download')} ${running === 1 ? 'is' : 'are'} running.`),
 						note('Downloads stop now and continue next time.'),
 					]
 				: []),

@@ -1,7 +1,7 @@
 // The dialog that makes the start of every download safe, so that each plays at once, or stops that.
 import {isSettled, type Download, type SafeRequest} from '../../downstream.ts';
 import {cleanText} from '../../text/clean-text.ts';
-import {formatBytes, formatDuration} from '../../text/format.ts';
+import {counted, formatBytes, formatDuration} from '../../text/format.ts';
 import {safeRequestOf, startOf} from '../../text/safe-request.ts';
 import {settleEach} from '../../wait.ts';
 import {createForm, note, presetItem, textOf, withProblem, type Form} from '../form.ts';
@@ -52,7 +52,9 @@ function startsForm({length}: readonly Download[], pledged: number): Form {
 			note(
 				`Fetches ${length === 1 ? 'it' : 'them'} before everything else, and keeps ${length === 1 ? 'it' : 'them'}.`,
 			),
-			...(pledged > 0 ? [note(`${counted(pledged)} ${pledged === 1 ? 'is' : 'are'} kept safe now.`)] : []),
+			...(pledged > 0
+				? [note(`${counted(pledged, 'download')} ${pledged === 1 ? 'is' : 'are'} kept safe now.`)]
+				: []),
 			presetItem('amount', 'First', '2m', '2m, 10m or 200M of each'),
 		],
 		[
@@ -64,10 +66,6 @@ function startsForm({length}: readonly Download[], pledged: number): Form {
 		],
 		{hint: 'Enter make safe   Esc close'},
 	);
-}
-
-function counted(count: number): string {
-	return count === 1 ? '1 download' : `${count} downloads`;
 }
 
 /** Throws `bad-request`. */
@@ -131,7 +129,7 @@ export function startsCost({
 		return 'Already downloaded';
 	}
 
-	const others = unknown === 0 ? '' : `; ${counted(unknown)} of unknown size`;
+	const others = unknown === 0 ? '' : `; ${counted(unknown, 'download')} of unknown size`;
 	if (bytes === 0) {
 		return `How much it takes is not known yet${others}`;
 	}
@@ -177,7 +175,7 @@ async function lift(ui: UiStore, downloads: readonly Download[]): Promise<string
 		}
 	}
 
-	return `${counted(downloads.length)} no longer kept safe; the data stays`;
+	return `${counted(downloads.length, 'download')} no longer kept safe; the data stays`;
 }
 
 function wholeList(downloads: readonly Download[]): string {

@@ -181,8 +181,11 @@ async function costOf(ui: UiStore, {id}: Download, form: Form): Promise<string |
 	}
 }
 
-/** `It takes 412 MiB, about 2m40s; needs 1.3 MiB/s of your 2.6 MiB/s`. `now`: milliseconds since the epoch. */
-export function costWords({missing, by}: Pledge, bytesPerSecond: number, now: number): string {
+/**
+ * `It takes 412 MiB, about 2m40s; needs 1.3 MiB/s of your 2.6 MiB/s`: at the rate of the download, or at that of all downloads
+ * while this one fetches nothing. `now`: milliseconds since the epoch.
+ */
+export function costWords({missing, by, etaAt}: Pledge, rateOfAll: number, now: number): string {
 	if (missing === null) {
 		return 'How much it takes is known once the index of the film is read';
 	}
@@ -191,6 +194,7 @@ export function costWords({missing, by}: Pledge, bytesPerSecond: number, now: nu
 		return 'Already downloaded';
 	}
 
+	const bytesPerSecond = etaAt === null ? rateOfAll : (missing * 1000) / Math.max(1, etaAt - now);
 	const time = bytesPerSecond > 0 ? `, about ${formatDuration(missing / bytesPerSecond)}` : '';
 	const needed = by === null ? '' : `; needs ${formatSpeed((missing * 1000) / Math.max(1, by - now))}`;
 	const of = needed !== '' && bytesPerSecond > 0 ? ` of your ${formatSpeed(bytesPerSecond)}` : '';

@@ -92,6 +92,19 @@ export class DownloadState implements FetchState {
 		this.#file = this.#connected(file);
 	}
 
+	/** Bytes per second. */
+	get rateLimit(): number {
+		return Math.min(this.record.limitRate ?? Infinity, this.services.bandwidth.limit);
+	}
+
+	/**
+	 * Bytes per second to expect: the average of 20 s, which may have arrived before the speed limit was set. `now`: milliseconds
+	 * since the epoch.
+	 */
+	expectedRate(now: number): number {
+		return Math.min(this.meter.rate(20_000, now), this.rateLimit);
+	}
+
 	/** Every byte is on disk and recorded, and matches the checksum of the download, if any. */
 	get isComplete(): boolean {
 		return this.completedAt !== undefined;

@@ -52,7 +52,7 @@ export class ForecastRate {
 	 * then the rate is that of their reads, and nothing arrives during a wait. `now`: milliseconds since the epoch.
 	 */
 	at(now: number): number {
-		const {meter, record, services} = this.#state;
+		const {meter, record, rateLimit} = this.#state;
 		const {scheduler} = this.#parts;
 		const isUnasked =
 			scheduler.fetchesInBackground ||
@@ -61,7 +61,7 @@ export class ForecastRate {
 			? rateFor({
 					total: meter.rate(averageMs, now),
 					taken: this.#taken.rate(averageMs, now),
-					limit: Math.min(record.limitRate ?? Infinity, services.bandwidth.limit),
+					limit: rateLimit,
 				})
 			: 0;
 	}

@@ -193,10 +193,10 @@ export class Pledges implements PledgedRanges {
 	}
 
 	#measure(now: number): void {
-		const {file, meter, services} = this.#state;
+		const {file, services} = this.#state;
 		const before = isSlow(this.#pace);
 		const missing = missingOf(this.#first, file.present);
-		this.#pace = afterRate(this.#pace, {missing, by: this.#by, rate: meter.rate(20_000, now), now});
+		this.#pace = afterRate(this.#pace, {missing, by: this.#by, rate: this.#state.expectedRate(now), now});
 		const isLate = now >= this.#lateFrom;
 		if (isSlow(this.#pace) !== before || isLate !== this.#wasLate) {
 			this.#wasLate = isLate;
@@ -320,7 +320,7 @@ export class Pledges implements PledgedRanges {
 	/** `earlier`: the ranges fetched before it; its own ranges are added. */
 	#view(pledge: StoredPledge, facts: PledgeFacts, now: number, earlier: Range[] = []): Pledge {
 		const {n, unit, from, to, by = null} = pledge;
-		const {file, meter, record, retries} = this.#state;
+		const {file, record, retries} = this.#state;
 		const {map} = facts;
 		const resolved = resolvePledge(pledge, facts);
 		const ranges = 'ranges' in resolved ? resolved.ranges : undefined;
@@ -336,7 +336,7 @@ export class Pledges implements PledgedRanges {
 			: 'reason' in resolved && resolved.reason !== null
 				? resolved.reason
 				: (this.#room.refusal(n, resolved) ?? stop);
-		const rate = meter.rate(20_000, now);
+		const rate = this.#state.expectedRate(now);
 		const isKnown = missing !== undefined && missing < Infinity;
 		const isComing = isKnown && missing > 0 && reason === null;
 		if (isComing) {

@@ -46,7 +46,7 @@ export function downloadView(
 		present: present.size,
 		ranges: Array.from(present, ({start, end}) => [start, end] as const),
 		bytesPerSecond: Math.round(meter.rate(3000, now)),
-		bytesPerSecondLong: Math.round(meter.rate(20_000, now)),
+		bytesPerSecondLong: Math.round(state.expectedRate(now)),
 		connections: segments.size,
 		maxConnections: scheduler.maxConnections,
 		hostCeiling: status === 'queued' ? scheduler.hostCeiling : null,
