@@ -16,6 +16,7 @@ import type {DownloadRecord} from '../source/engine/store/record.ts';
 import {Transfer} from '../source/engine/download/transfer.ts';
 import {content, firstWrongByte} from './support/content.ts';
 import {
+	downloadOf,
 	startDownload,
 	startEngine,
 	startOrigin,
