@@ -217,14 +217,14 @@ export class Scheduler {
 
 	// Passes
 
-	/** A player waits for the byte at `offset`. */
-	readerBlockedAt(offset: number): void {
+	/** A player waits for the byte at `offset`, or for the first response. */
+	playerWaits(offset?: number): void {
 		const isNext = [...this.segments].some(
 			segment =>
 				segment.offset === offset &&
 				segment.for === 'player' &&
 				!segment.isDraining &&
-				!isTooLong(segment.end - offset, segment.rate ?? Infinity),
+				!isTooLong(segment.end - segment.offset, segment.rate ?? Infinity),
 		);
 		if (!isNext) {
 			this.wake();
