@@ -212,7 +212,7 @@ export class Catalog {
 		this.#requested.add(record.id);
 		// Finds bad headers before anything is stored.
 		const source = ownSource ?? this.#sources.of(record);
-		if (!resumes && !this.#services.hosts.isLimited(new URL(record.url).host)) {
+		if (!resumes && !this.#services.hosts.of(record.url).isLimited) {
 			// A player waits: it connects while the record is written.
 			source.preconnect?.();
 		}

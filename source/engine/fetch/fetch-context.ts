@@ -5,6 +5,7 @@ import type {DownloadRecord} from '../store/record.ts';
 import type {RecordFile} from '../store/record-store.ts';
 import type {SparseFile} from '../store/sparse-file.ts';
 import type {FetchState, FetchTarget, Places, TransferServices} from './fetch-target.ts';
+import type {Host} from './host-limits.ts';
 import {Segments, type Segment} from './segments.ts';
 import {withoutMisstatedSize} from './stated-size.ts';
 
@@ -49,8 +50,9 @@ export class FetchContext {
 	readonly segments: Segments;
 	/** Writes in progress. Bytes that arrive for the same place wait, then are compared. */
 	readonly writes = new Map<Range, Promise<void>>();
-	#source: DataSource;
-	#host: string;
+	source: DataSource;
+	/** The host of the source. */
+	host: Host;
 	traits = new ResponseTraits();
 	/** The origin has described the file. */
 	hasFileInfo: boolean;
@@ -64,12 +66,12 @@ export class FetchContext {
 
 	constructor(target: FetchTarget, source: DataSource, services: TransferServices, wake: () => void) {
 		this.target = target;
-		this.#source = source;
-		this.#host = hostOf(source);
+		this.source = source;
 		this.services = services;
+		this.host = services.hosts.of(source.url);
 		this.wake = wake;
 		this.hasFileInfo = this.record.info !== undefined;
-		this.segments = new Segments(segment => services.hosts.closed(this.host, segment));
+		this.segments = new Segments(segment => this.host.closed(segment));
 	}
 
 	get state(): FetchState {
@@ -86,20 +88,6 @@ export class FetchContext {
 
 	get file(): SparseFile {
 		return this.state.file;
-	}
-
-	get source(): DataSource {
-		return this.#source;
-	}
-
-	set source(source: DataSource) {
-		this.#source = source;
-		this.#host = hostOf(source);
-	}
-
-	/** Host and port of the source's URL. Parsed once: each connection that ends asks all downloads for theirs. */
-	get host(): string {
-		return this.#host;
 	}
 
 	get maxConnections(): number {
@@ -132,9 +120,7 @@ export class FetchContext {
 	 * goes unnoticed.
 	 */
 	get samplesFirst(): boolean {
-		return (
-			this.traits.refusesSamples || this.maxConnections === 1 || this.services.hosts.isLimited(this.host)
-		);
+		return this.traits.refusesSamples || this.maxConnections === 1 || this.host.isLimited;
 	}
 
 	/** Milliseconds. */
@@ -163,8 +149,4 @@ export class FetchContext {
 			dispose: () => source.dispose(),
 		};
 	}
-}
-
-function hostOf({url}: DataSource): string {
-	return new URL(url).host;
 }

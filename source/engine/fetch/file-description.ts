@@ -90,19 +90,19 @@ export class FileDescription {
 		}
 
 		if (file.size !== Infinity) {
-			throw truncated(`${host} sent ${file.size - end} bytes less than the file has`);
+			throw truncated(`${host.name} sent ${file.size - end} bytes less than the file has`);
 		}
 
 		if (!isProven && traits.unprovenEnd !== end) {
 			traits.unprovenEnd = end;
 			throw truncated(
-				`${host} closed the connection without stating the size of the file; reading it again to be sure`,
+				`${host.name} closed the connection without stating the size of the file; reading it again to be sure`,
 			);
 		}
 
 		const missing = file.minSize - end;
 		if (missing > 0) {
-			throw truncated(`${host} sent ${missing} bytes less than were downloaded`);
+			throw truncated(`${host.name} sent ${missing} bytes less than were downloaded`);
 		}
 
 		await this.setSize(end);

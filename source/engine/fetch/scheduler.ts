@@ -5,6 +5,7 @@ import {FetchContext, ResponseTraits} from './fetch-context.ts';
 import type {FetchTarget, Places, TransferServices} from './fetch-target.ts';
 import {FileDescription} from './file-description.ts';
 import {isTooLong, segmentSize} from './growth.ts';
+import type {Host, HostUser} from './host-limits.ts';
 import {nextSegment, serves, type Demand, type SegmentPlan} from './next-segment.ts';
 import type {Reader} from './readers.ts';
 import {SegmentRun} from './segment-run.ts';
@@ -17,7 +18,7 @@ const probeSize = {background: 1024 * 1024, onDemand: 64 * 1024};
 /** Grace period in milliseconds for an unneeded connection: players reconnect nearby after a seek. */
 const lingerMs = 5000;
 
-export class Scheduler {
+export class Scheduler implements HostUser {
 	readonly #context: FetchContext;
 	readonly #guard: VersionGuard;
 	readonly #description: FileDescription;
@@ -36,7 +37,7 @@ export class Scheduler {
 		this.#guard = new VersionGuard(this.#context, act => this.exclusively(act));
 		this.#description = new FileDescription(this.#context);
 		this.#bandwidth = new Bandwidth(this.#context.record.limitRate, services.bandwidth);
-		services.hosts.join(this);
+		this.#context.host.join(this);
 	}
 
 	get segments(): Segments {
@@ -52,7 +53,7 @@ export class Scheduler {
 		return this.#context.sampled(source);
 	}
 
-	get host(): string {
+	get host(): Host {
 		return this.#context.host;
 	}
 
@@ -115,12 +116,10 @@ export class Scheduler {
 
 	/** The number of connections that the host accepts, if the download waits for one of them; else null. */
 	get hostCeiling(): number | null {
-		const {services, places} = this.#context;
+		const {host, places} = this.#context;
 		const isWaiting =
-			(places.background || places.pledges) &&
-			this.segments.size === 0 &&
-			!services.hosts.mayOpen(this.host, this);
-		return isWaiting ? services.hosts.ceiling(this.host, this) || null : null;
+			(places.background || places.pledges) && this.segments.size === 0 && !host.mayOpen(this);
+		return isWaiting ? host.ceiling(this) || null : null;
 	}
 
 	/** Pledges of this or other downloads take precedence over its background. */
@@ -171,7 +170,11 @@ export class Scheduler {
 	/** Nothing may be running. Resolves when the old source is disposed of. */
 	async replaceSource(source: DataSource): Promise<void> {
 		const old = this.source;
+		const host = this.#context.services.hosts.of(source.url);
+		this.host.leave(this);
+		host.join(this);
 		this.#context.source = source;
+		this.#context.host = host;
 		this.#context.lastRate = 0;
 		this.#context.hasWorked = false;
 		this.#context.traits = new ResponseTraits();
@@ -192,7 +195,7 @@ export class Scheduler {
 	}
 
 	async dispose(): Promise<void> {
-		this.#context.services.hosts.leave(this);
+		this.host.leave(this);
 		await this.source.dispose();
 	}
 
@@ -206,7 +209,7 @@ export class Scheduler {
 		const expendable = mostExpendable(
 			[...among].filter(segment => !readers.waitForFileInfo && !readers.waitFor(segment)),
 		);
-		if (expendable && (this.maxConnections === 1 || this.#context.services.hosts.isLimited(this.host))) {
+		if (expendable && (this.maxConnections === 1 || this.host.isLimited)) {
 			this.segments.end(expendable);
 		} else if (expendable) {
 			this.segments.drain(expendable);
@@ -285,11 +288,11 @@ export class Scheduler {
 	 * idle one.
 	 */
 	#prepareForSeek(): void {
-		const {state, file, services, acceptsRanges} = this.#context;
+		const {state, file, acceptsRanges} = this.#context;
 		const maySeek = this.hasFileInfo
 			? !file.isComplete && acceptsRanges && state.readers.players(Date.now()).length > 0
 			: state.readers.waitForFileInfo && this.segments.areConnected;
-		if (this.#mayRequest && maySeek && !services.hosts.isLimited(this.host)) {
+		if (this.#mayRequest && maySeek && !this.host.isLimited) {
 			this.source.preconnect?.();
 		}
 	}
@@ -397,17 +400,16 @@ export class Scheduler {
 			return false;
 		}
 
-		const {hosts} = this.#context.services;
-		if (hosts.isFull(this.host, this, true)) {
-			hosts.freeConnection(this.host);
+		if (this.host.isFull(this, true)) {
+			this.host.freeConnection();
 		}
 
-		return hosts.mayOpen(this.host, this, true);
+		return this.host.mayOpen(this, true);
 	}
 
 	/** A connection is free for a plan that is not urgent. */
 	#isFree(plan: SegmentPlan): boolean {
-		const {services, state, file, traits} = this.#context;
+		const {state, file, traits} = this.#context;
 		// Each player keeps its own connection, and one more stays free for the next seek: ending a connection wastes
 		// the bytes on their way.
 		const players = state.readers.size;
@@ -421,7 +423,7 @@ export class Scheduler {
 		// One connection finds out whether a failure is over. Bytes beyond an unknown end may not exist.
 		const most = plan.isIndex ? this.maxConnections : traits.connectionTarget;
 		const max = state.retries.isProbing || file.size === Infinity ? 1 : most;
-		return hasRoom && this.segments.size < max && services.hosts.mayOpen(this.host, this);
+		return hasRoom && this.segments.size < max && this.host.mayOpen(this);
 	}
 
 	/** Ends a background connection, except those for the index of a film. */
@@ -436,7 +438,7 @@ export class Scheduler {
 
 	#start(plan: SegmentPlan): void {
 		const segment = this.segments.add(plan);
-		this.#context.services.hosts.opened(this.host, segment, this);
+		this.host.opened(segment, this);
 		const run = new SegmentRun(segment, {
 			context: this.#context,
 			guard: this.#guard,

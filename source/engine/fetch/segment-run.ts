@@ -122,10 +122,10 @@ export class SegmentRun {
 	async #open(signal: AbortSignal): Promise<OriginResponse> {
 		const context = this.#context;
 		const segment = this.#segment;
-		const {traits, host, services, file} = context;
+		const {traits, host, file} = context;
 		const {offset, end} = segment;
-		Logger.debug(`${context.record.id}: asks ${host} for bytes ${offset} to ${end} (${segment.for})`);
-		const isFurther = traits.slowestResponse > 0 && services.hosts.isFurther(host, segment);
+		Logger.debug(`${context.record.id}: asks ${host.name} for bytes ${offset} to ${end} (${segment.for})`);
+		const isFurther = traits.slowestResponse > 0 && host.isFurther(segment);
 		const silence = isFurther ? setTimeout(() => this.#fellSilent(), context.timeoutBeside) : undefined;
 		const askedAt = performance.now();
 		const range = {
@@ -198,12 +198,15 @@ export class SegmentRun {
 			segment.answered();
 			throw new DownStreamError(
 				'origin-truncated',
-				`${host} sent the whole file although it has sent parts before`,
+				`${host.name} sent the whole file although it has sent parts before`,
 			);
 		}
 
 		if (range.start === range.end && segment.offset < file.size) {
-			throw new DownStreamError('origin-misbehaved', `${host} sent no bytes from the middle of the file`);
+			throw new DownStreamError(
+				'origin-misbehaved',
+				`${host.name} sent no bytes from the middle of the file`,
+			);
 		}
 
 		if (range.end <= segment.offset && segment.offset < file.size) {
@@ -216,9 +219,9 @@ export class SegmentRun {
 		}
 
 		await this.#description.take(response);
-		Logger.debug(`${record.id}: ${host} sends bytes ${range.start} to ${range.end}`);
+		Logger.debug(`${record.id}: ${host.name} sends bytes ${range.start} to ${range.end}`);
 		segment.answered();
-		context.services.hosts.answered(host, segment);
+		host.answered(segment);
 		if (acceptsRanges) {
 			segment.end = Math.min(segment.end, range.end);
 		} else {
@@ -367,9 +370,9 @@ export class SegmentRun {
 
 	/** Hosts may ignore further connections. A single connection keeps waiting. */
 	#fellSilent(): void {
-		const {traits, segments, services, host, timeoutBeside} = this.#context;
+		const {traits, segments, host, timeoutBeside} = this.#context;
 		traits.connectionTarget = afterRefusal(segments.size);
-		if (!services.hosts.refused(host, this.#segment)) {
+		if (!host.refused(this.#segment)) {
 			// The origin may need this long.
 			traits.slowestResponse = timeoutBeside;
 		}
@@ -380,13 +383,13 @@ export class SegmentRun {
 	#failed(cause: unknown): void {
 		const context = this.#context;
 		const segment = this.#segment;
-		const {traits, segments, services, host, state, target, lastByteAt} = context;
+		const {traits, segments, host, state, target, lastByteAt} = context;
 		const error = this.#guard.classify(cause, segment);
 		const isOneTooMany =
 			error instanceof DownStreamError &&
 			!segment.isAnswered &&
 			mayMeanTooMany(error, context.hasFileInfo) &&
-			services.hosts.refused(host, segment, {
+			host.refused(segment, {
 				retryAfterMs: error.retryAfterMs,
 				isPlain: isPlainRefusal(error),
 			});
@@ -403,7 +406,7 @@ export class SegmentRun {
 	#tooShort(): DownStreamError {
 		return new DownStreamError(
 			'origin-truncated',
-			`${this.#context.host} sent less than ${overlapBytes} bytes`,
+			`${this.#context.host.name} sent less than ${overlapBytes} bytes`,
 		);
 	}
 }

@@ -359,7 +359,7 @@ export class VersionGuard {
 		if (error instanceof ShortResponse && this.#mayPass(error, segment)) {
 			return new DownStreamError(
 				'origin-truncated',
-				`${this.#context.host} responds with ${error.bytes} bytes in place of the file`,
+				`${this.#context.host.name} responds with ${error.bytes} bytes in place of the file`,
 				{cause: error},
 			);
 		}
