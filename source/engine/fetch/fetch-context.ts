@@ -4,6 +4,7 @@ import type {Range} from '../store/range-set.ts';
 import type {DownloadRecord} from '../store/record.ts';
 import type {RecordFile} from '../store/record-store.ts';
 import type {SparseFile} from '../store/sparse-file.ts';
+import {Bandwidth} from './bandwidth.ts';
 import type {FetchState, FetchTarget, Places, TransferServices} from './fetch-target.ts';
 import type {Host} from './host-limits.ts';
 import {Segments, type Segment} from './segments.ts';
@@ -48,6 +49,8 @@ export class FetchContext {
 	/** Requests a pass of the scheduler. */
 	readonly wake: () => void;
 	readonly segments: Segments;
+	/** The download's own rate limit within the shared one. */
+	readonly bandwidth: Bandwidth;
 	/** Writes in progress. Bytes that arrive for the same place wait, then are compared. */
 	readonly writes = new Map<Range, Promise<void>>();
 	source: DataSource;
@@ -71,6 +74,7 @@ export class FetchContext {
 		this.host = services.hosts.of(source.url);
 		this.wake = wake;
 		this.hasFileInfo = this.record.info !== undefined;
+		this.bandwidth = new Bandwidth(this.record.limitRate, services.bandwidth);
 		this.segments = new Segments(segment => this.host.closed(segment));
 	}
 
@@ -148,5 +152,11 @@ export class FetchContext {
 			closeIdle: () => source.closeIdle?.(),
 			dispose: () => source.dispose(),
 		};
+	}
+
+	/** The same beside an open response: the host may not answer a further request. */
+	get sampledBeside(): DataSource {
+		const timeout = Math.min(this.responseTimeout, this.timeoutBeside);
+		return this.sampled(this.source, () => timeout);
 	}
 }

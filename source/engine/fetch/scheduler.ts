@@ -1,16 +1,15 @@
 // The connections of one download: the only place that opens them.
 import type {DataSource} from '../origin/data-source.ts';
-import {Bandwidth} from './bandwidth.ts';
 import {FetchContext, ResponseTraits} from './fetch-context.ts';
 import type {FetchTarget, Places, TransferServices} from './fetch-target.ts';
-import {FileDescription} from './file-description.ts';
 import {isTooLong, segmentSize} from './growth.ts';
 import type {Host, HostUser} from './host-limits.ts';
 import {nextSegment, serves, type Demand, type SegmentPlan} from './next-segment.ts';
 import type {Reader} from './readers.ts';
 import {SegmentRun} from './segment-run.ts';
 import {mostExpendable, type Segment, type Segments} from './segments.ts';
-import type {CachedVersion} from './version-labels.ts';
+import {UncomparedBytes} from './uncompared-bytes.ts';
+import type {Comparison} from './version-check.ts';
 import {VersionGuard} from './version-guard.ts';
 
 /** Bytes of the first request, which also reveals size, validator, type and range support. */
@@ -21,9 +20,7 @@ const lingerMs = 5000;
 export class Scheduler implements HostUser {
 	readonly #context: FetchContext;
 	readonly #guard: VersionGuard;
-	readonly #description: FileDescription;
-	/** The download's own rate limit within the shared one. */
-	readonly #bandwidth: Bandwidth;
+	readonly #uncompared: UncomparedBytes;
 	readonly #running = new Set<Promise<void>>();
 	/** A pass is due in this tick. */
 	#isAwake = false;
@@ -35,8 +32,7 @@ export class Scheduler implements HostUser {
 	constructor(target: FetchTarget, source: DataSource, services: TransferServices) {
 		this.#context = new FetchContext(target, source, services, () => this.wake());
 		this.#guard = new VersionGuard(this.#context, act => this.exclusively(act));
-		this.#description = new FileDescription(this.#context);
-		this.#bandwidth = new Bandwidth(this.#context.record.limitRate, services.bandwidth);
+		this.#uncompared = new UncomparedBytes(this.#context);
 		this.#context.host.join(this);
 	}
 
@@ -46,11 +42,6 @@ export class Scheduler implements HostUser {
 
 	get source(): DataSource {
 		return this.#context.source;
-	}
-
-	/** The source for samples, with the current timeout. */
-	checked(source = this.source): DataSource {
-		return this.#context.sampled(source);
 	}
 
 	get host(): Host {
@@ -64,7 +55,7 @@ export class Scheduler implements HostUser {
 
 	/** All cached bytes are of one version, as far as that can be known. */
 	get isProven(): boolean {
-		return this.hasFileInfo && this.#guard.isProven;
+		return this.hasFileInfo && this.#uncompared.areNone;
 	}
 
 	get maxConnections(): number {
@@ -86,14 +77,14 @@ export class Scheduler implements HostUser {
 		return this.#mayRequest && places.pledges && target.pledges.isPending;
 	}
 
-	/** As `VersionGuard.readableEnd`. */
+	/** As `UncomparedBytes.readableEnd`. */
 	readableEnd(start: number, offset: number): number {
-		return this.#guard.readableEnd(start, offset);
+		return this.#uncompared.readableEnd(start, offset);
 	}
 
-	/** As `VersionGuard.isReadable`. */
+	/** As `UncomparedBytes.isReadable`. */
 	isReadable(reader: Reader): boolean {
-		return this.#guard.isReadable(reader.offset - reader.consumed, reader.offset);
+		return this.#uncompared.isReadable(reader.offset - reader.consumed, reader.offset);
 	}
 
 	/** Milliseconds since the epoch. */
@@ -101,8 +92,9 @@ export class Scheduler implements HostUser {
 		return this.#context.lastByteAt;
 	}
 
-	get cachedVersion(): CachedVersion {
-		return this.#guard.cachedVersion;
+	/** As `VersionGuard.comparison`. */
+	comparison(signal: AbortSignal, source?: DataSource): Comparison {
+		return this.#guard.comparison(signal, source && this.#context.sampled(source));
 	}
 
 	/** The queue gives or takes places. */
@@ -129,8 +121,9 @@ export class Scheduler implements HostUser {
 
 	/** Bytes per second of this download alone. */
 	setRateLimit(limit: number | undefined): void {
-		if (this.#bandwidth.limit !== (limit ?? Infinity)) {
-			this.#bandwidth.limit = limit ?? Infinity;
+		const {bandwidth} = this.#context;
+		if (bandwidth.limit !== (limit ?? Infinity)) {
+			bandwidth.limit = limit ?? Infinity;
 		}
 	}
 
@@ -179,6 +172,7 @@ export class Scheduler implements HostUser {
 		this.#context.hasWorked = false;
 		this.#context.traits = new ResponseTraits();
 		this.#guard.forgetResponses();
+		this.#uncompared.forgetContradictions();
 		await old.dispose();
 	}
 
@@ -187,6 +181,7 @@ export class Scheduler implements HostUser {
 		this.#context.hasFileInfo = this.#context.record.info !== undefined;
 		this.#context.traits = new ResponseTraits();
 		this.#guard.begin(proven);
+		this.#uncompared.forgetContradictions();
 	}
 
 	/** Requires a comparison of samples before any byte is added. */
@@ -439,12 +434,7 @@ export class Scheduler implements HostUser {
 	#start(plan: SegmentPlan): void {
 		const segment = this.segments.add(plan);
 		this.host.opened(segment, this);
-		const run = new SegmentRun(segment, {
-			context: this.#context,
-			guard: this.#guard,
-			description: this.#description,
-			bandwidth: this.#bandwidth,
-		});
+		const run = new SegmentRun(segment, this.#context, this.#guard, this.#uncompared);
 		const running = run.run().finally(() => this.#running.delete(running));
 		this.#running.add(running);
 	}

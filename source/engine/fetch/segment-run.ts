@@ -4,42 +4,32 @@ import {DownStreamError} from '../../downstream.ts';
 import {Logger} from '../../log.ts';
 import type {OriginResponse} from '../origin/data-source.ts';
 import type {Range} from '../store/range-set.ts';
-import type {Bandwidth} from './bandwidth.ts';
 import type {FetchContext} from './fetch-context.ts';
-import type {FileDescription} from './file-description.ts';
+import {publish, reachedEnd, recordFacts, setSize, takeFirstBytes} from './file-description.ts';
 import {afterRefusal, connectionTarget, isWorthMore} from './growth.ts';
 import {isPlainRefusal, mayMeanTooMany} from './refusals.ts';
 import type {Segment} from './segments.ts';
 import {settleSize, withoutMisstatedSize} from './stated-size.ts';
 import {compareWithCached} from './cached-samples.ts';
-import {overlapBytes, type VersionGuard} from './version-guard.ts';
+import {overlapBytes, type UncomparedBytes} from './uncompared-bytes.ts';
+import type {VersionGuard} from './version-guard.ts';
 
 /** Consecutive whole responses after which an origin that has sent parts counts as one without ranges. */
 const maxWholeResponses = 3;
-
-export type SegmentServices = {
-	readonly context: FetchContext;
-	readonly guard: VersionGuard;
-	readonly description: FileDescription;
-	/** The download's own rate limit within the shared one. */
-	readonly bandwidth: Bandwidth;
-};
 
 export class SegmentRun {
 	readonly #segment: Segment;
 	readonly #context: FetchContext;
 	readonly #guard: VersionGuard;
-	readonly #description: FileDescription;
-	readonly #bandwidth: Bandwidth;
+	readonly #uncompared: UncomparedBytes;
 	/** Bytes that the request repeats at each end. */
 	#overlap = 0;
 
-	constructor(segment: Segment, {context, guard, description, bandwidth}: SegmentServices) {
+	constructor(segment: Segment, context: FetchContext, guard: VersionGuard, uncompared: UncomparedBytes) {
 		this.#segment = segment;
 		this.#context = context;
 		this.#guard = guard;
-		this.#description = description;
-		this.#bandwidth = bandwidth;
+		this.#uncompared = uncompared;
 	}
 
 	/** Resolves when the segment has ended; never rejects. */
@@ -54,14 +44,14 @@ export class SegmentRun {
 		} catch (error) {
 			// An abort is not an error.
 			if (!signal.aborted) {
-				this.#guard.retract(segment, error);
+				this.#uncompared.retract(segment, error);
 				this.#failed(error);
 			}
 		} finally {
 			this.#context.traits.sustainedRate = segment.sustainedRate ?? this.#context.traits.sustainedRate;
 			this.#context.segments.end(segment);
-			this.#guard.retract(segment);
-			this.#guard.release(segment);
+			this.#uncompared.retract(segment);
+			this.#uncompared.release(segment);
 			this.#context.wake();
 		}
 	}
@@ -86,7 +76,7 @@ export class SegmentRun {
 		}
 
 		if (this.#overlap > 0) {
-			guard.track(segment);
+			this.#uncompared.track(segment);
 		}
 
 		const response = await this.#open(signal);
@@ -150,8 +140,7 @@ export class SegmentRun {
 			return withoutMisstatedSize(opened, range);
 		}
 
-		const timeout = Math.min(context.responseTimeout, context.timeoutBeside);
-		const beside = context.samplesFirst ? undefined : context.sampled(context.source, () => timeout);
+		const beside = context.samplesFirst ? undefined : context.sampledBeside;
 		const {response, isMisstated} = await settleSize(opened, range, file.size, beside, signal);
 		traits.misstatesSize = isMisstated;
 		return response;
@@ -165,7 +154,7 @@ export class SegmentRun {
 		const {info, range, acceptsRanges} = response;
 		this.#guard.accepted();
 		if (file.size === Infinity && info.size !== Infinity) {
-			await this.#description.setSize(info.size);
+			await setSize(context, info.size);
 		}
 
 		const {record} = context;
@@ -218,7 +207,7 @@ export class SegmentRun {
 			return false;
 		}
 
-		await this.#description.take(response);
+		await recordFacts(context, response);
 		Logger.debug(`${record.id}: ${host.name} sends bytes ${range.start} to ${range.end}`);
 		segment.answered();
 		host.answered(segment);
@@ -233,25 +222,26 @@ export class SegmentRun {
 		}
 
 		if (info.type !== undefined || range.start > 0 || range.start === range.end) {
-			this.#description.publish();
+			publish(context);
 		}
 
 		return true;
 	}
 
 	async #receive(response: OriginResponse): Promise<void> {
+		const context = this.#context;
 		const segment = this.#segment;
-		const overlap = this.#overlap;
+		const {bandwidth} = context;
 		const {signal} = segment.abort;
 		const stop = {signal, urgency: segment.retirement.signal};
 		const servesPlayer = () => segment.for === 'player';
 		let position = response.range.start;
 		for await (const chunk of response.body) {
 			for (let taken = 0; taken < chunk.length;) {
-				const granted = await this.#bandwidth.take(chunk.length - taken, servesPlayer, stop);
+				const granted = await bandwidth.take(chunk.length - taken, servesPlayer, stop);
 				const slice = chunk.subarray(taken, taken + granted);
 				taken += granted;
-				if (segment.isDraining && this.#bandwidth.isLimited) {
+				if (segment.isDraining && bandwidth.isLimited) {
 					// The bytes that the origin has sent ahead would exceed the limit, and all connections would pay for them.
 					return;
 				}
@@ -259,8 +249,8 @@ export class SegmentRun {
 				signal.throwIfAborted();
 				const storedFrom = performance.now();
 				await this.#store(position, slice);
-				if (position === 0 || !this.#context.hasFileInfo) {
-					await this.#description.takeFirstBytes(chunk);
+				if (position === 0 || !context.hasFileInfo) {
+					await takeFirstBytes(context, chunk);
 				}
 
 				segment.storing += performance.now() - storedFrom;
@@ -268,18 +258,18 @@ export class SegmentRun {
 				segment.received += slice.length;
 				this.#measure();
 				this.#offerToSplit();
-				const wantedEnd = segment.end + overlap;
+				const wantedEnd = segment.end + this.#overlap;
 				if (position >= wantedEnd && wantedEnd < response.range.end) {
 					return;
 				}
 
-				await this.#bandwidth.yieldToPlayers(servesPlayer, stop);
+				await bandwidth.yieldToPlayers(servesPlayer, stop);
 			}
 		}
 
 		segment.isRead = true;
 		if (response.range.end === Infinity) {
-			await this.#description.reachedEnd(position, response.endIsProven ?? false);
+			await reachedEnd(context, position, response.endIsProven ?? false);
 		}
 	}
 
@@ -296,7 +286,7 @@ export class SegmentRun {
 			const cachedEnd = Math.min(present.runEnd(at), end);
 			if (cachedEnd > at) {
 				await compareWithCached(file, at, chunk.subarray(at - position, cachedEnd - position));
-				this.#guard.matched(segment, {start: at, end: cachedEnd});
+				this.#uncompared.matched(segment, {start: at, end: cachedEnd});
 				at = cachedEnd;
 			} else {
 				const [hole = {start: at, end}] = present.holes({start: at, end});
@@ -307,9 +297,12 @@ export class SegmentRun {
 				}
 
 				const part = chunk.subarray(at - position, hole.end - position);
-				this.#guard.adding(segment, at);
+				if (!this.#guard.isNamed) {
+					this.#uncompared.adding(segment, at);
+				}
+
 				await this.#write(hole, part);
-				segment.added &&= {start: segment.added.start, end: hole.end};
+				this.#uncompared.added(segment, hole.end);
 				context.lastByteAt = Date.now();
 				context.hasWorked = true;
 				context.target.received(at, part);

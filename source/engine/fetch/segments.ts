@@ -1,7 +1,6 @@
 // The open connections of one download, each with the range that it fetches.
 import type {SegmentUse} from '../../downstream.ts';
 import type {SegmentPlan} from './next-segment.ts';
-import type {Range} from '../store/range-set.ts';
 
 /** Milliseconds after which the rate of a connection is roughly known. */
 const settlingMs = 25;
@@ -43,10 +42,6 @@ export class Segment {
 	isWorthMore: boolean | undefined;
 	/** The response is the whole file, read in order. */
 	isWhole = false;
-	/**
-	 * Bytes added since the response last matched cached bytes; undefined where a strong ETag names the version.
-	 */
-	added: Range | undefined;
 	/** Whether a pass has considered a split of the segment. */
 	wasOfferedForSplit = false;
 	/** Milliseconds since the epoch. */
