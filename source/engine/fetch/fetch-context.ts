@@ -51,8 +51,6 @@ export class FetchContext {
 	readonly segments: Segments;
 	/** The download's own rate limit within the shared one. */
 	readonly bandwidth: Bandwidth;
-	/** Writes in progress. Bytes that arrive for the same place wait, then are compared. */
-	readonly writes = new Map<Range, Promise<void>>();
 	source: DataSource;
 	/** The host of the source. */
 	host: Host;
@@ -100,6 +98,12 @@ export class FetchContext {
 
 	get acceptsRanges(): boolean {
 		return this.record.acceptsRanges !== false || this.traits.mayAcceptRanges;
+	}
+
+	/** A strong ETag identifies the version. */
+	get isNamed(): boolean {
+		const {validator, hasUnstableValidator = false} = this.record;
+		return validator?.etag !== undefined && !this.traits.lacksEtag && !hasUnstableValidator;
 	}
 
 	get runsInBackground(): boolean {

@@ -8,7 +8,7 @@ import {nextSegment, serves, type Demand, type SegmentPlan} from './next-segment
 import type {Reader} from './readers.ts';
 import {SegmentRun} from './segment-run.ts';
 import {mostExpendable, type Segment, type Segments} from './segments.ts';
-import {UncomparedBytes} from './uncompared-bytes.ts';
+import {ComparedWrites} from './compared-writes.ts';
 import type {Comparison} from './version-check.ts';
 import {VersionGuard} from './version-guard.ts';
 
@@ -20,7 +20,7 @@ const lingerMs = 5000;
 export class Scheduler implements HostUser {
 	readonly #context: FetchContext;
 	readonly #guard: VersionGuard;
-	readonly #uncompared: UncomparedBytes;
+	readonly #writes: ComparedWrites;
 	readonly #running = new Set<Promise<void>>();
 	/** A pass is due in this tick. */
 	#isAwake = false;
@@ -32,7 +32,7 @@ export class Scheduler implements HostUser {
 	constructor(target: FetchTarget, source: DataSource, services: TransferServices) {
 		this.#context = new FetchContext(target, source, services, () => this.wake());
 		this.#guard = new VersionGuard(this.#context, act => this.exclusively(act));
-		this.#uncompared = new UncomparedBytes(this.#context);
+		this.#writes = new ComparedWrites(this.#context);
 		this.#context.host.join(this);
 	}
 
@@ -55,7 +55,7 @@ export class Scheduler implements HostUser {
 
 	/** All cached bytes are of one version, as far as that can be known. */
 	get isProven(): boolean {
-		return this.hasFileInfo && this.#uncompared.areNone;
+		return this.hasFileInfo && this.#writes.areCompared;
 	}
 
 	get maxConnections(): number {
@@ -77,14 +77,14 @@ export class Scheduler implements HostUser {
 		return this.#mayRequest && places.pledges && target.pledges.isPending;
 	}
 
-	/** As `UncomparedBytes.readableEnd`. */
+	/** As `ComparedWrites.readableEnd`. */
 	readableEnd(start: number, offset: number): number {
-		return this.#uncompared.readableEnd(start, offset);
+		return this.#writes.readableEnd(start, offset);
 	}
 
-	/** As `UncomparedBytes.isReadable`. */
+	/** As `ComparedWrites.isReadable`. */
 	isReadable(reader: Reader): boolean {
-		return this.#uncompared.isReadable(reader.offset - reader.consumed, reader.offset);
+		return this.#writes.isReadable(reader.offset - reader.consumed, reader.offset);
 	}
 
 	/** Milliseconds since the epoch. */
@@ -172,7 +172,7 @@ export class Scheduler implements HostUser {
 		this.#context.hasWorked = false;
 		this.#context.traits = new ResponseTraits();
 		this.#guard.forgetResponses();
-		this.#uncompared.forgetContradictions();
+		this.#writes.forgetContradictions();
 		await old.dispose();
 	}
 
@@ -181,7 +181,7 @@ export class Scheduler implements HostUser {
 		this.#context.hasFileInfo = this.#context.record.info !== undefined;
 		this.#context.traits = new ResponseTraits();
 		this.#guard.begin(proven);
-		this.#uncompared.forgetContradictions();
+		this.#writes.forgetContradictions();
 	}
 
 	/** Requires a comparison of samples before any byte is added. */
@@ -434,7 +434,7 @@ export class Scheduler implements HostUser {
 	#start(plan: SegmentPlan): void {
 		const segment = this.segments.add(plan);
 		this.host.opened(segment, this);
-		const run = new SegmentRun(segment, this.#context, this.#guard, this.#uncompared);
+		const run = new SegmentRun(segment, this.#context, this.#guard, this.#writes);
 		const running = run.run().finally(() => this.#running.delete(running));
 		this.#running.add(running);
 	}

@@ -3,15 +3,13 @@
 import {DownStreamError} from '../../downstream.ts';
 import {Logger} from '../../log.ts';
 import type {OriginResponse} from '../origin/data-source.ts';
-import type {Range} from '../store/range-set.ts';
 import type {FetchContext} from './fetch-context.ts';
 import {publish, reachedEnd, recordFacts, setSize, takeFirstBytes} from './file-description.ts';
 import {afterRefusal, connectionTarget, isWorthMore} from './growth.ts';
 import {isPlainRefusal, mayMeanTooMany} from './refusals.ts';
 import type {Segment} from './segments.ts';
 import {settleSize, withoutMisstatedSize} from './stated-size.ts';
-import {compareWithCached} from './cached-samples.ts';
-import {overlapBytes, type UncomparedBytes} from './uncompared-bytes.ts';
+import {overlapBytes, type ComparedWrites} from './compared-writes.ts';
 import type {VersionGuard} from './version-guard.ts';
 
 /** Consecutive whole responses after which an origin that has sent parts counts as one without ranges. */
@@ -21,15 +19,15 @@ export class SegmentRun {
 	readonly #segment: Segment;
 	readonly #context: FetchContext;
 	readonly #guard: VersionGuard;
-	readonly #uncompared: UncomparedBytes;
+	readonly #writes: ComparedWrites;
 	/** Bytes that the request repeats at each end. */
 	#overlap = 0;
 
-	constructor(segment: Segment, context: FetchContext, guard: VersionGuard, uncompared: UncomparedBytes) {
+	constructor(segment: Segment, context: FetchContext, guard: VersionGuard, writes: ComparedWrites) {
 		this.#segment = segment;
 		this.#context = context;
 		this.#guard = guard;
-		this.#uncompared = uncompared;
+		this.#writes = writes;
 	}
 
 	/** Resolves when the segment has ended; never rejects. */
@@ -44,14 +42,14 @@ export class SegmentRun {
 		} catch (error) {
 			// An abort is not an error.
 			if (!signal.aborted) {
-				this.#uncompared.retract(segment, error);
+				this.#writes.retract(segment, error);
 				this.#failed(error);
 			}
 		} finally {
 			this.#context.traits.sustainedRate = segment.sustainedRate ?? this.#context.traits.sustainedRate;
 			this.#context.segments.end(segment);
-			this.#uncompared.retract(segment);
-			this.#uncompared.release(segment);
+			this.#writes.retract(segment);
+			this.#writes.release(segment);
 			this.#context.wake();
 		}
 	}
@@ -76,7 +74,7 @@ export class SegmentRun {
 		}
 
 		if (this.#overlap > 0) {
-			this.#uncompared.track(segment);
+			this.#writes.track(segment);
 		}
 
 		const response = await this.#open(signal);
@@ -248,7 +246,8 @@ export class SegmentRun {
 
 				signal.throwIfAborted();
 				const storedFrom = performance.now();
-				await this.#store(position, slice);
+				const wanted = Math.max(0, this.#wantedEnd - position);
+				await this.#writes.store(segment, position, slice.subarray(0, wanted));
 				if (position === 0 || !context.hasFileInfo) {
 					await takeFirstBytes(context, chunk);
 				}
@@ -258,8 +257,7 @@ export class SegmentRun {
 				segment.received += slice.length;
 				this.#measure();
 				this.#offerToSplit();
-				const wantedEnd = segment.end + this.#overlap;
-				if (position >= wantedEnd && wantedEnd < response.range.end) {
+				if (position >= this.#wantedEnd && this.#wantedEnd < response.range.end) {
 					return;
 				}
 
@@ -273,62 +271,9 @@ export class SegmentRun {
 		}
 	}
 
-	/** Writes the missing bytes of the chunk; cached ones must be the same. */
-	async #store(position: number, chunk: Uint8Array): Promise<void> {
-		const context = this.#context;
-		const segment = this.#segment;
-		const end = Math.min(position + chunk.length, segment.end + this.#overlap);
-		for (let at = position; at < end;) {
-			const {file} = context;
-			// Replaced once the size is known.
-			const {present} = file;
-			const isFirst = present.size === 0;
-			const cachedEnd = Math.min(present.runEnd(at), end);
-			if (cachedEnd > at) {
-				await compareWithCached(file, at, chunk.subarray(at - position, cachedEnd - position));
-				this.#uncompared.matched(segment, {start: at, end: cachedEnd});
-				at = cachedEnd;
-			} else {
-				const [hole = {start: at, end}] = present.holes({start: at, end});
-				const rival = [...context.writes.keys()].find(({start, end}) => start < hole.end && hole.start < end);
-				if (rival) {
-					await context.writes.get(rival);
-					continue;
-				}
-
-				const part = chunk.subarray(at - position, hole.end - position);
-				if (!this.#guard.isNamed) {
-					this.#uncompared.adding(segment, at);
-				}
-
-				await this.#write(hole, part);
-				this.#uncompared.added(segment, hole.end);
-				context.lastByteAt = Date.now();
-				context.hasWorked = true;
-				context.target.received(at, part);
-				at = hole.end;
-				if (isFirst) {
-					// Others waited for bytes to compare with.
-					context.wake();
-				}
-			}
-
-			segment.offset = Math.max(segment.offset, Math.min(at, segment.end));
-		}
-	}
-
-	async #write(hole: Range, bytes: Uint8Array): Promise<void> {
-		const {file, writes} = this.#context;
-		const writing = file.write(hole.start, bytes);
-		writes.set(
-			hole,
-			writing.catch(() => undefined),
-		);
-		try {
-			await writing;
-		} finally {
-			writes.delete(hole);
-		}
+	/** Another connection may take over the rest meanwhile. */
+	get #wantedEnd(): number {
+		return this.#segment.end + this.#overlap;
 	}
 
 	/** Decides once for each connection, when its rate is known, whether further ones are worthwhile. */

@@ -13,7 +13,7 @@ import {
 	refusePage,
 	type Comparison,
 } from './version-check.ts';
-import {overlapBytes} from './uncompared-bytes.ts';
+import {overlapBytes} from './compared-writes.ts';
 import {
 	isChange,
 	refuseOtherSize,
@@ -91,17 +91,10 @@ export class VersionGuard {
 		return {file: this.#context.file, source, cached: this.#cachedVersion, signal};
 	}
 
-	/** A strong ETag identifies the version. */
-	get isNamed(): boolean {
-		const {record, traits} = this.#context;
-		const {validator, hasUnstableValidator = false} = record;
-		return validator?.etag !== undefined && !traits.lacksEtag && !hasUnstableValidator;
-	}
-
 	/** Bytes that a request repeats at each end, to compare a response without a strong ETag. */
 	get overlap(): number {
-		const {hasFileInfo, acceptsRanges} = this.#context;
-		return this.isNamed || !hasFileInfo || !acceptsRanges ? 0 : overlapBytes;
+		const {hasFileInfo, acceptsRanges, isNamed} = this.#context;
+		return isNamed || !hasFileInfo || !acceptsRanges ? 0 : overlapBytes;
 	}
 
 	/** Nothing identifies the version, and no byte is cached for a comparison. */
