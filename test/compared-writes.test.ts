@@ -78,7 +78,7 @@ test('bytes that two connections bring at once are written once, and compared', 
 
 test('a reader stops at the end of new bytes until they match the cached bytes after them', async t => {
 	const {writes, store, counts} = await start(t);
-	assert.ok(writes.areCompared);
+	assert.equal(writes.areCompared, true);
 	await store(0, 32 * KiB);
 	await store(32 * KiB, 64 * KiB);
 	assert.deepEqual(
@@ -125,7 +125,7 @@ test('a strong ETag makes the comparison unnecessary', async t => {
 test('cached bytes shorter than the overlap suffice if they are repeated up to their end', async t => {
 	const {writes, store} = await start(t, {start: 64 * KiB, end: 65 * KiB});
 	await store(0, 65 * KiB);
-	assert.ok(writes.isReadable(0, 64 * KiB));
+	assert.equal(writes.isReadable(0, 64 * KiB), true);
 });
 
 test('a whole response needs no comparison at its other end', async t => {
@@ -145,7 +145,7 @@ test('other bytes after the new ones remove these, and fail readers that pass fr
 	assert.equal(writes.isReadable(16 * KiB, 64 * KiB), false);
 	assert.equal(writes.readableEnd(64 * KiB, 64 * KiB), Infinity, 'it began there');
 	await store(64 * KiB, 66 * KiB);
-	assert.ok(writes.isReadable(16 * KiB, 64 * KiB), 'another response has matched there');
+	assert.equal(writes.isReadable(16 * KiB, 64 * KiB), true, 'another response has matched there');
 });
 
 test('a response that ends before the comparison loses the bytes that the next one repeats', async t => {
@@ -172,5 +172,5 @@ test('another source or version forgets contradictions', async t => {
 	writes.retract(segment, new Error('closed'));
 	assert.equal(writes.isReadable(0, 64 * KiB), false);
 	writes.forgetContradictions();
-	assert.ok(writes.isReadable(0, 64 * KiB));
+	assert.equal(writes.isReadable(0, 64 * KiB), true);
 });

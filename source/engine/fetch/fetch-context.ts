@@ -110,6 +110,11 @@ export class FetchContext {
 		return this.places.background && !this.record.onDemand;
 	}
 
+	/** Ranges of pledges are missing, and may be requested. */
+	get servesPledges(): boolean {
+		return this.places.pledges && this.target.pledges.isPending;
+	}
+
 	/** Bytes per second of the fastest connection over a second or more; Infinity while unknown. */
 	get sustainedRate(): number {
 		const rates = [...this.segments].flatMap(({sustainedRate}) => sustainedRate ?? []);

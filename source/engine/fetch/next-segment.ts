@@ -256,6 +256,21 @@ export function serves(claim: Pick<Claim, 'offset' | 'end'>, {start, end}: Range
 	return start < claim.end && claim.offset < end && start - claim.offset <= aboutToArrive;
 }
 
+/** The present use of a running connection. */
+export function useOf(
+	{offset, end}: Pick<Claim, 'offset' | 'end'>,
+	wanted: readonly Demand[],
+	pledged: readonly Range[],
+): SegmentUse {
+	if (
+		wanted.some(demand => demand.offset < end && offset < Math.min(demand.end, demand.offset + demand.ahead))
+	) {
+		return 'player';
+	}
+
+	return pledged.some(range => serves({offset, end}, range)) ? 'pledge' : 'fill';
+}
+
 function forBackground({present, size, claimed, playhead, segmentSize}: PlanState): SegmentPlan | undefined {
 	const from = Math.min(playhead, size);
 	for (const within of [

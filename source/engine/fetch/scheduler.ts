@@ -1,10 +1,11 @@
 // The connections of one download: the only place that opens them.
+import type {SegmentUse} from '../../downstream.ts';
 import type {DataSource} from '../origin/data-source.ts';
 import {FetchContext, ResponseTraits} from './fetch-context.ts';
 import type {FetchTarget, Places, TransferServices} from './fetch-target.ts';
-import {isTooLong, segmentSize} from './growth.ts';
+import {hasFreeConnection, isTooLong, segmentSize} from './growth.ts';
 import type {Host, HostUser} from './host-limits.ts';
-import {nextSegment, serves, type Demand, type SegmentPlan} from './next-segment.ts';
+import {nextSegment, useOf, type Demand, type SegmentPlan} from './next-segment.ts';
 import type {Reader} from './readers.ts';
 import {SegmentRun} from './segment-run.ts';
 import {mostExpendable, type Segment, type Segments} from './segments.ts';
@@ -73,8 +74,7 @@ export class Scheduler implements HostUser {
 
 	/** Ranges of pledges are requested. */
 	get fetchesPledges(): boolean {
-		const {places, target} = this.#context;
-		return this.#mayRequest && places.pledges && target.pledges.isPending;
+		return this.#mayRequest && this.#context.servesPledges;
 	}
 
 	/** As `ComparedWrites.readableEnd`. */
@@ -292,24 +292,16 @@ export class Scheduler implements HostUser {
 		}
 	}
 
-	/** Decides which reader the segment serves now. A segment that serves none lingers, then ends. */
+	/** Notes what the segment serves now. A segment that serves nothing lingers, then ends. */
 	#classify(segment: Segment, demands: readonly Demand[]): void {
-		const isNeeded =
-			this.#context.state.readers.waitForFileInfo ||
-			demands.some(
-				({offset, end, ahead}) => offset < segment.end && segment.offset < Math.min(end, offset + ahead),
-			);
 		if (segment.isDraining) {
 			return;
 		}
 
-		const {pledged, places, target} = this.#context;
-		const isPledged = this.hasFileInfo
-			? pledged.some(range => serves(segment, range))
-			: places.pledges && target.pledges.isPending;
-		segment.for = isNeeded ? 'player' : isPledged ? 'pledge' : 'fill';
+		const {places} = this.#context;
+		segment.for = this.#useOf(segment, demands);
 		// A whole response would begin at byte 0 again.
-		if (isNeeded || isPledged || places.background || (places.yields && segment.isWhole)) {
+		if (segment.for !== 'fill' || places.background || (places.yields && segment.isWhole)) {
 			clearTimeout(segment.linger);
 			segment.linger = undefined;
 			return;
@@ -324,6 +316,15 @@ export class Scheduler implements HostUser {
 			this.segments.end(segment);
 			this.wake();
 		}, lingerMs);
+	}
+
+	#useOf(segment: Segment, demands: readonly Demand[]): SegmentUse {
+		const {state, hasFileInfo, servesPledges, pledged} = this.#context;
+		const use = state.readers.waitForFileInfo
+			? 'player'
+			: useOf(segment, demands, hasFileInfo ? pledged : []);
+		// The ranges of pledges are unknown before the first response.
+		return use === 'fill' && !hasFileInfo && servesPledges ? 'pledge' : use;
 	}
 
 	#plan(): SegmentPlan | undefined {
@@ -357,14 +358,13 @@ export class Scheduler implements HostUser {
 	}
 
 	#probe(): SegmentPlan | undefined {
-		const {state, target, places, runsInBackground} = this.#context;
+		const {state, places, runsInBackground, servesPledges} = this.#context;
 		const {waitForFileInfo} = state.readers;
-		const isPledged = places.pledges && target.pledges.isPending;
-		return places.background || isPledged || waitForFileInfo
+		return places.background || servesPledges || waitForFileInfo
 			? {
 					start: 0,
 					end: runsInBackground ? probeSize.background : probeSize.onDemand,
-					for: isPledged ? 'pledge' : 'fill',
+					for: servesPledges ? 'pledge' : 'fill',
 					urgent: waitForFileInfo,
 				}
 			: undefined;
@@ -405,20 +405,16 @@ export class Scheduler implements HostUser {
 	/** A connection is free for a plan that is not urgent. */
 	#isFree(plan: SegmentPlan): boolean {
 		const {state, file, traits} = this.#context;
-		// Each player keeps its own connection, and one more stays free for the next seek: ending a connection wastes
-		// the bytes on their way.
-		const players = state.readers.size;
-		const kept = (players > 0 ? players + 1 : 0) + (state.awaitsIndex && !plan.isIndex ? 1 : 0);
-		const room = Math.max(1, this.maxConnections - kept);
-		const background = [...this.segments].filter(segment => segment.for !== 'player').length;
-		const hasRoom =
-			plan.isLate === true ||
-			background < room ||
-			(plan.for === 'player' && this.segments.size < this.maxConnections - 1);
-		// One connection finds out whether a failure is over. Bytes beyond an unknown end may not exist.
-		const most = plan.isIndex ? this.maxConnections : traits.connectionTarget;
-		const max = state.retries.isProbing || file.size === Infinity ? 1 : most;
-		return hasRoom && this.segments.size < max && this.host.mayOpen(this);
+		const connections = {
+			open: this.segments.size,
+			background: [...this.segments].filter(segment => segment.for !== 'player').length,
+			max: this.maxConnections,
+			target: traits.connectionTarget,
+			readers: state.readers.size,
+			awaitsIndex: state.awaitsIndex,
+			isSingle: state.retries.isProbing || file.size === Infinity,
+		};
+		return hasFreeConnection(plan, connections) && this.host.mayOpen(this);
 	}
 
 	/** Ends a background connection, except those for the index of a film. */
