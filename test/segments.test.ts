@@ -46,7 +46,7 @@ test('a background connection ends first, then one for a pledge, then the one wi
 	for (const next of [fill!, pledge!, long!, short!]) {
 		assert.equal(mostExpendable(segments), next);
 		// It ends already.
-		next.retirement.abort();
+		next.draining.abort();
 	}
 
 	assert.equal(mostExpendable(segments), undefined);

@@ -5,7 +5,7 @@ import type {DownloadRecord} from '../store/record.ts';
 import type {RecordFile} from '../store/record-store.ts';
 import type {SparseFile} from '../store/sparse-file.ts';
 import {Bandwidth} from './bandwidth.ts';
-import type {FetchState, FetchTarget, Places, TransferServices} from './fetch-target.ts';
+import type {FetchState, FetchTarget, Places, FetchServices} from './fetch-target.ts';
 import type {Host} from './host-limits.ts';
 import {Segments, type Segment} from './segments.ts';
 import {withoutMisstatedSize} from './stated-size.ts';
@@ -45,7 +45,7 @@ export class ResponseTraits {
 
 export class FetchContext {
 	readonly target: FetchTarget;
-	readonly services: TransferServices;
+	readonly services: FetchServices;
 	/** Requests a pass of the scheduler. */
 	readonly wake: () => void;
 	readonly segments: Segments;
@@ -65,7 +65,7 @@ export class FetchContext {
 	/** Milliseconds since the epoch. */
 	lastByteAt: number | null = null;
 
-	constructor(target: FetchTarget, source: DataSource, services: TransferServices, wake: () => void) {
+	constructor(target: FetchTarget, source: DataSource, services: FetchServices, wake: () => void) {
 		this.target = target;
 		this.source = source;
 		this.services = services;

@@ -258,24 +258,24 @@ export class RetryPolicy {
 	}
 
 	#become(state: RetryState): void {
-		if (state.blocked !== this.#state.blocked) {
-			clearTimeout(this.#timer);
-		}
-
 		const isNew = state.blocked !== this.#state.blocked;
 		this.#state = state;
-		const {retryAt} = this;
-		if (isNew && retryAt !== undefined) {
-			this.#wake(retryAt);
+		if (isNew) {
+			clearTimeout(this.#timer);
+			this.#wakeAt(this.retryAt);
 		}
 	}
 
-	#wake(at: number): void {
+	#wakeAt(at: number | undefined): void {
+		if (at === undefined) {
+			return;
+		}
+
 		const delay = Math.max(0, at - Date.now());
 		this.#timer = setTimeout(
 			() => {
 				if (delay > longestTimerMs) {
-					this.#wake(at);
+					this.#wakeAt(at);
 					return;
 				}
 

@@ -2,7 +2,7 @@
 import type {SegmentUse} from '../../downstream.ts';
 import type {DataSource} from '../origin/data-source.ts';
 import {FetchContext, ResponseTraits} from './fetch-context.ts';
-import type {FetchTarget, Places, TransferServices} from './fetch-target.ts';
+import type {FetchTarget, Places, FetchServices} from './fetch-target.ts';
 import {hasFreeConnection, isTooLong, segmentSize} from './growth.ts';
 import type {Host, HostUser} from './host-limits.ts';
 import {nextSegment, useOf, type Demand, type SegmentPlan} from './next-segment.ts';
@@ -30,7 +30,7 @@ export class Scheduler implements HostUser {
 	/** Of these, the number waiting or running. */
 	#exclusiveCount = 0;
 
-	constructor(target: FetchTarget, source: DataSource, services: TransferServices) {
+	constructor(target: FetchTarget, source: DataSource, services: FetchServices) {
 		this.#context = new FetchContext(target, source, services, () => this.wake());
 		this.#guard = new VersionGuard(this.#context, act => this.exclusively(act));
 		this.#writes = new ComparedWrites(this.#context);

@@ -22,6 +22,10 @@ export class SegmentRun {
 	readonly #writes: ComparedWrites;
 	/** Bytes that the request repeats at each end. */
 	#overlap = 0;
+	/** The first rate has been counted. */
+	#isMeasured = false;
+	/** A pass has considered a split of the segment. */
+	#isOffered = false;
 
 	constructor(segment: Segment, context: FetchContext, guard: VersionGuard, writes: ComparedWrites) {
 		this.#segment = segment;
@@ -231,7 +235,7 @@ export class SegmentRun {
 		const segment = this.#segment;
 		const {bandwidth} = context;
 		const {signal} = segment.abort;
-		const stop = {signal, urgency: segment.retirement.signal};
+		const stop = {signal, urgency: segment.draining.signal};
 		const servesPlayer = () => segment.for === 'player';
 		let position = response.range.start;
 		for await (const chunk of response.body) {
@@ -281,16 +285,16 @@ export class SegmentRun {
 		const context = this.#context;
 		const segment = this.#segment;
 		const rate = segment.firstRate;
-		if (rate === undefined || segment.isWorthMore !== undefined) {
+		if (rate === undefined || this.#isMeasured) {
 			return;
 		}
 
+		this.#isMeasured = true;
 		const connections = context.segments.size;
 		const {traits, maxConnections: max} = context;
 		context.lastRate = rate;
-		segment.isWorthMore = isWorthMore(rate, connections);
 		traits.connectionTarget = connectionTarget(traits.connectionTarget, {rate, connections, max});
-		if (segment.isWorthMore) {
+		if (isWorthMore(rate, connections)) {
 			context.wake();
 		}
 	}
@@ -298,8 +302,8 @@ export class SegmentRun {
 	/** Offers a part of the segment to another connection, once, when its rate is known. */
 	#offerToSplit(): void {
 		const segment = this.#segment;
-		if (!segment.wasOfferedForSplit && segment.rate !== undefined && segment.offset < segment.end) {
-			segment.wasOfferedForSplit = true;
+		if (!this.#isOffered && segment.rate !== undefined && segment.offset < segment.end) {
+			this.#isOffered = true;
 			this.#context.wake();
 		}
 	}

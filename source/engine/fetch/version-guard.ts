@@ -289,11 +289,11 @@ export class VersionGuard {
 
 	/** A page or an empty response is transient if the source has worked in this run and no new link is available. */
 	asTransient(error: unknown): unknown {
-		const {hasWorked, services, record} = this.#context;
+		const {hasWorked, state} = this.#context;
 		const isPage =
 			error instanceof DownStreamError &&
 			(error.code === 'origin-sent-page' || error.status === 204 || error.status === 205);
-		return isPage && hasWorked && !services.newLink(record)
+		return isPage && hasWorked && !state.hasNewLinks
 			? new DownStreamError('origin-busy', error.message, {cause: error})
 			: error;
 	}
