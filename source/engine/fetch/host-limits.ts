@@ -29,7 +29,7 @@ export type HostUser = {
 };
 
 /** Counts of connections to one host, at the time of a refusal. */
-export type RefusalFacts = {
+type RefusalFacts = {
 	/** Open beside the refused connection. */
 	readonly others: number;
 	/** Connections that brought the file: of `others`, or closed so recently that the host may still count them. */

@@ -5,7 +5,7 @@ import type {PresentSet, Range} from '../store/range-set.ts';
 import {isTooLong, promptBytes} from './growth.ts';
 
 /** The remaining bytes of a running connection. */
-export type Claim = {
+type Claim = {
 	readonly offset: number;
 	readonly end: number;
 	/** Bytes per second; undefined until it is known. */
@@ -65,7 +65,7 @@ export type PlanState = {
 /**
  * Maximum bytes between a running connection and a byte that a player waits for: beyond, another connection is opened.
  */
-export const aboutToArrive = 1024 * 1024;
+const aboutToArrive = 1024 * 1024;
 /**
  * Maximum seconds of the same distance. Behind a speed limit or on a slow connection, another one brings the byte
  * earlier.
