@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import * as fc from 'fast-check';
-import {nextSegment, serves, type PlanState, type Demand} from '../source/engine/fetch/next-segment.ts';
+import {
+	nextSegment,
+	serves,
+	useOf,
+	type PlanState,
+	type Demand,
+} from '../source/engine/fetch/next-segment.ts';
 import {RangeSet} from '../source/engine/store/range-set.ts';
 
 const KiB = 1024;
@@ -375,4 +381,19 @@ test('an origin without ranges is read up to the end of the last pledge', () => 
 	const state = situation({acceptsRanges: false, background: false, pledged: [{start: MiB, end: 3 * MiB}]});
 	assert.deepEqual(nextSegment(state), {start: 0, end: 3 * MiB, for: 'pledge', urgent: false});
 	assert.equal(nextSegment({...state, present: present([0, 3 * MiB])}), undefined);
+});
+
+test('a connection serves a player within its read-ahead, then a pledge, then the background', () => {
+	const claim = {offset: 10 * MiB, end: 12 * MiB};
+	const wanted = [demand({offset: 4 * MiB, end: 40 * MiB, ahead: 6 * MiB + 1})];
+	const pledged = [{start: 11 * MiB, end: 50 * MiB}];
+	assert.equal(useOf(claim, wanted, pledged), 'player');
+	assert.equal(useOf(claim, [demand({...wanted[0]!, ahead: 6 * MiB})], pledged), 'pledge');
+	assert.equal(useOf(claim, [demand({...wanted[0]!, end: 10 * MiB})], []), 'fill');
+	assert.equal(useOf(claim, [demand({offset: 12 * MiB})], []), 'fill', 'the reader is past it');
+	assert.equal(
+		useOf(claim, [], [{start: 11 * MiB + 1, end: 50 * MiB}]),
+		'fill',
+		'the pledge begins too far on',
+	);
 });

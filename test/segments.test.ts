@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
-import {Segment} from '../source/engine/fetch/segments.ts';
+import {mostExpendable, Segment} from '../source/engine/fetch/segments.ts';
 
 const MiB = 1024 * 1024;
 
@@ -31,4 +31,23 @@ test('the time of the disk does not count in the rate of a connection', async ()
 	await sleep(300);
 	delayed.storing = 250;
 	assert.ok(plain.rate! < delayed.rate!);
+});
+
+test('a background connection ends first, then one for a pledge, then the one with the most bytes left', () => {
+	const [fill, pledge, short, long] = (
+		[
+			['fill', 1],
+			['pledge', 8],
+			['player', 2],
+			['player', 4],
+		] as const
+	).map(([use, size]) => new Segment({start: 0, end: size * MiB, for: use, urgent: false}));
+	const segments = [long!, short!, pledge!, fill!];
+	for (const next of [fill!, pledge!, long!, short!]) {
+		assert.equal(mostExpendable(segments), next);
+		// It ends already.
+		next.draining.abort();
+	}
+
+	assert.equal(mostExpendable(segments), undefined);
 });

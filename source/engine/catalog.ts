@@ -6,7 +6,7 @@ import {Logger} from '../log.ts';
 import {maskUrl} from '../text/mask-url.ts';
 import {messageOf} from '../text/message-of.ts';
 import {Transfer} from './download/transfer.ts';
-import type {TransferServices} from './fetch/fetch-target.ts';
+import type {TransferServices} from './download/transfer-services.ts';
 import type {DataSource} from './origin/data-source.ts';
 import {inputOfRecord, isSame, type RecordInput} from './record-input.ts';
 import {Removals, type Removal, type Removed} from './removals.ts';
@@ -212,7 +212,7 @@ export class Catalog {
 		this.#requested.add(record.id);
 		// Finds bad headers before anything is stored.
 		const source = ownSource ?? this.#sources.of(record);
-		if (!resumes && !this.#services.hosts.isLimited(new URL(record.url).host)) {
+		if (!resumes && !this.#services.hosts.of(record.url).isLimited) {
 			// A player waits: it connects while the record is written.
 			source.preconnect?.();
 		}

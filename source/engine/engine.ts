@@ -19,7 +19,7 @@ import {Balance} from './balance.ts';
 import {Catalog, type Addition} from './catalog.ts';
 import {checkRequest} from './check-request.ts';
 import type {Transfer} from './download/transfer.ts';
-import type {TransferServices} from './fetch/fetch-target.ts';
+import type {TransferServices} from './download/transfer-services.ts';
 import {Exports} from './exports.ts';
 import {Bandwidth} from './fetch/bandwidth.ts';
 import {HostLimits} from './fetch/host-limits.ts';

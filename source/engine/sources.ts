@@ -2,7 +2,7 @@
 import {DownStreamError} from '../downstream.ts';
 import {Logger} from '../log.ts';
 import {maskUrl} from '../text/mask-url.ts';
-import type {NewLink} from './fetch/fetch-target.ts';
+import type {NewLink} from './download/transfer-services.ts';
 import {checkedHeaders} from './http/headers.ts';
 import {isLoopback} from './http/hosts.ts';
 import {MissingDataSource, type DataSource} from './origin/data-source.ts';

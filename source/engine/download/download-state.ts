@@ -2,7 +2,7 @@
 import type {Download} from '../../downstream.ts';
 import {Readers, type ReadAhead} from '../fetch/readers.ts';
 import {RetryPolicy} from '../fetch/retry-policy.ts';
-import type {FetchState, TransferServices} from '../fetch/fetch-target.ts';
+import type {FetchState} from '../fetch/fetch-target.ts';
 import type {Segments} from '../fetch/segments.ts';
 import {SpeedMeter} from '../fetch/speed-meter.ts';
 import {BlockChecksums} from '../store/block-checksums.ts';
@@ -10,6 +10,7 @@ import type {Range} from '../store/range-set.ts';
 import type {DownloadRecord} from '../store/record.ts';
 import type {RecordFile} from '../store/record-store.ts';
 import type {SparseFile} from '../store/sparse-file.ts';
+import type {TransferServices} from './transfer-services.ts';
 import {Watching} from './watching.ts';
 
 /** Bytes of read-ahead before pledges if the map of the film is unknown: half a minute at 4 Mbit/s. */
@@ -113,6 +114,11 @@ export class DownloadState implements FetchState {
 	/** Milliseconds since the epoch; undefined unless the download is complete, and the record on disk says so. */
 	get completedAt(): number | undefined {
 		return this.#file.isComplete ? this.recordFile.completedAt : undefined;
+	}
+
+	/** Something supplies new links for an expired one. */
+	get hasNewLinks(): boolean {
+		return this.services.newLink(this.record) !== undefined;
 	}
 
 	/** Aborted when the download closes. */

@@ -1,10 +1,10 @@
 // Replaces an expired link of an item by a new one that leads to the same file; players wait meanwhile.
 import {DownStreamError, hasExpired} from '../../downstream.ts';
-import type {NewLink} from '../fetch/fetch-target.ts';
 import type {Scheduler} from '../fetch/scheduler.ts';
 import type {DataSource, OriginResponse} from '../origin/data-source.ts';
 import type {DownloadEffects, DownloadState} from './download-state.ts';
 import type {SourceChange} from './source-change.ts';
+import type {NewLink} from './transfer-services.ts';
 
 const maxRenewals = 3;
 

@@ -86,7 +86,9 @@ export class Reading {
 			await this.#state.services.access.obtain();
 			this.#throwIfCancelled();
 			try {
-				await this.#state.readers.fileInfo(signal, () => this.#request(true, () => this.#scheduler.wake()));
+				const fileInfo = this.#state.readers.fileInfo(signal);
+				this.#request(true);
+				await fileInfo;
 			} finally {
 				this.#scheduler.wake();
 			}
@@ -192,17 +194,20 @@ export class Reading {
 			return undefined;
 		}
 
-		return this.#state.readers.waitForBytes(reader, signal, () =>
-			this.#request(isRequest, () => this.#scheduler.readerBlockedAt(reader.offset)),
-		);
+		const bytes = this.#state.readers.waitForBytes(reader, signal);
+		this.#request(isRequest, reader.offset);
+		return bytes;
 	}
 
-	/** A player begins to wait. The origin is asked again: a past error does not answer a new request. */
-	#request(isRequest: boolean, schedule: () => void): void {
+	/**
+	 * A player begins to wait, for the byte at `offset` or for the first response. `isRequest`: with a new request. The origin
+	 * is asked again: a past error does not answer a new request.
+	 */
+	#request(isRequest: boolean, offset?: number): void {
 		const {retries, services} = this.#state;
 		const hadFailed = retries.permanentError !== undefined;
 		retries.retryNow(isRequest);
-		schedule();
+		this.#scheduler.playerWaits(offset);
 		if (hadFailed) {
 			this.#links.allowOne();
 			services.queueChanged();

@@ -48,12 +48,7 @@ export class SourceChange {
 	 */
 	async accept(): Promise<void> {
 		await this.#scheduler.exclusively(async () => {
-			const {validator, isUnstable} = await verifyAcceptance(
-				this.#state.file,
-				this.#scheduler.checked(),
-				this.#scheduler.cachedVersion,
-				this.#state.ending,
-			);
+			const {validator, isUnstable} = await verifyAcceptance(this.#scheduler.comparison(this.#state.ending));
 			Logger.info(`${this.#state.record.id}: goes on with the file of now`);
 			this.#state.retries.reset();
 			await this.#state.recordFile.save({
@@ -73,12 +68,8 @@ export class SourceChange {
 	 */
 	async prove(source: DataSource): Promise<OriginResponse> {
 		const {file, record} = this.#state;
-		return verifyReplacement(
-			isPageForFile(record) ? await SparseFile.open(file.path, Infinity, []) : file,
-			this.#scheduler.checked(source),
-			this.#scheduler.cachedVersion,
-			this.#state.ending,
-		);
+		const compared = isPageForFile(record) ? await SparseFile.open(file.path, Infinity, []) : file;
+		return verifyReplacement({...this.#scheduler.comparison(this.#state.ending, source), file: compared});
 	}
 
 	/**

@@ -65,7 +65,7 @@ export function wantsPlace({file, isClosed, record, retries}: DownloadState, sch
 export function attemptsOf({retries}: DownloadState, scheduler: Scheduler) {
 	const {failures, retryAt} = retries;
 	const isTrying = scheduler.segments.size > 0 || retryAt !== undefined;
-	return {host: scheduler.host, failures, isTrying, hasWorked: scheduler.lastByteAt !== null};
+	return {host: scheduler.host.name, failures, isTrying, hasWorked: scheduler.lastByteAt !== null};
 }
 
 /** A fact of the view changes without an event. `now`: milliseconds since the epoch. */

@@ -9,7 +9,7 @@ import {
 } from '../../downstream.ts';
 import {Logger} from '../../log.ts';
 import {Scheduler} from '../fetch/scheduler.ts';
-import type {Places, TransferServices} from '../fetch/fetch-target.ts';
+import type {Places} from '../fetch/fetch-target.ts';
 import {Film} from '../film/film.ts';
 import {firstAheadMs} from '../fetch/readers.ts';
 import {bytesAhead} from '../film/playhead.ts';
@@ -38,6 +38,7 @@ import {Reading, type ReadRequest, type Representation} from './reading.ts';
 import {openDataFile, recover} from './recovery.ts';
 import {SourceChange} from './source-change.ts';
 import {attemptsOf, changesOverTime, statusOf, wantsPlace} from './status.ts';
+import type {TransferServices} from './transfer-services.ts';
 import {Verification} from './verification.ts';
 import {VersionReset} from './version-reset.ts';
 import {downloadView, isPageForFile, queueRankOf} from './view.ts';

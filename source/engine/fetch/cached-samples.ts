@@ -107,7 +107,7 @@ export async function compareWithCached(file: SparseFile, offset: number, bytes:
 	}
 }
 
-export async function bytesMatch(file: SparseFile, offset: number, bytes: Uint8Array): Promise<boolean> {
+async function bytesMatch(file: SparseFile, offset: number, bytes: Uint8Array): Promise<boolean> {
 	const cached = Buffer.allocUnsafeSlow(bytes.length);
 	// Returns fewer bytes if damage has just become a hole, which is fetched again.
 	const length = await file.read(offset, cached);

@@ -4,7 +4,9 @@ import type {Range} from '../store/range-set.ts';
 import type {DownloadRecord} from '../store/record.ts';
 import type {RecordFile} from '../store/record-store.ts';
 import type {SparseFile} from '../store/sparse-file.ts';
-import type {FetchState, FetchTarget, Places, TransferServices} from './fetch-target.ts';
+import {Bandwidth} from './bandwidth.ts';
+import type {FetchState, FetchTarget, Places, FetchServices} from './fetch-target.ts';
+import type {Host} from './host-limits.ts';
 import {Segments, type Segment} from './segments.ts';
 import {withoutMisstatedSize} from './stated-size.ts';
 
@@ -43,14 +45,15 @@ export class ResponseTraits {
 
 export class FetchContext {
 	readonly target: FetchTarget;
-	readonly services: TransferServices;
+	readonly services: FetchServices;
 	/** Requests a pass of the scheduler. */
 	readonly wake: () => void;
 	readonly segments: Segments;
-	/** Writes in progress. Bytes that arrive for the same place wait, then are compared. */
-	readonly writes = new Map<Range, Promise<void>>();
-	#source: DataSource;
-	#host: string;
+	/** The download's own rate limit within the shared one. */
+	readonly bandwidth: Bandwidth;
+	source: DataSource;
+	/** The host of the source. */
+	host: Host;
 	traits = new ResponseTraits();
 	/** The origin has described the file. */
 	hasFileInfo: boolean;
@@ -62,14 +65,15 @@ export class FetchContext {
 	/** Milliseconds since the epoch. */
 	lastByteAt: number | null = null;
 
-	constructor(target: FetchTarget, source: DataSource, services: TransferServices, wake: () => void) {
+	constructor(target: FetchTarget, source: DataSource, services: FetchServices, wake: () => void) {
 		this.target = target;
-		this.#source = source;
-		this.#host = hostOf(source);
+		this.source = source;
 		this.services = services;
+		this.host = services.hosts.of(source.url);
 		this.wake = wake;
 		this.hasFileInfo = this.record.info !== undefined;
-		this.segments = new Segments(segment => services.hosts.closed(this.host, segment));
+		this.bandwidth = new Bandwidth(this.record.limitRate, services.bandwidth);
+		this.segments = new Segments(segment => this.host.closed(segment));
 	}
 
 	get state(): FetchState {
@@ -88,20 +92,6 @@ export class FetchContext {
 		return this.state.file;
 	}
 
-	get source(): DataSource {
-		return this.#source;
-	}
-
-	set source(source: DataSource) {
-		this.#source = source;
-		this.#host = hostOf(source);
-	}
-
-	/** Host and port of the source's URL. Parsed once: each connection that ends asks all downloads for theirs. */
-	get host(): string {
-		return this.#host;
-	}
-
 	get maxConnections(): number {
 		return this.record.connections ?? this.services.connections;
 	}
@@ -110,8 +100,19 @@ export class FetchContext {
 		return this.record.acceptsRanges !== false || this.traits.mayAcceptRanges;
 	}
 
+	/** A strong ETag identifies the version. */
+	get isNamed(): boolean {
+		const {validator, hasUnstableValidator = false} = this.record;
+		return validator?.etag !== undefined && !this.traits.lacksEtag && !hasUnstableValidator;
+	}
+
 	get runsInBackground(): boolean {
 		return this.places.background && !this.record.onDemand;
+	}
+
+	/** Ranges of pledges are missing, and may be requested. */
+	get servesPledges(): boolean {
+		return this.places.pledges && this.target.pledges.isPending;
 	}
 
 	/** Bytes per second of the fastest connection over a second or more; Infinity while unknown. */
@@ -132,9 +133,7 @@ export class FetchContext {
 	 * goes unnoticed.
 	 */
 	get samplesFirst(): boolean {
-		return (
-			this.traits.refusesSamples || this.maxConnections === 1 || this.services.hosts.isLimited(this.host)
-		);
+		return this.traits.refusesSamples || this.maxConnections === 1 || this.host.isLimited;
 	}
 
 	/** Milliseconds. */
@@ -163,8 +162,10 @@ export class FetchContext {
 			dispose: () => source.dispose(),
 		};
 	}
-}
 
-function hostOf({url}: DataSource): string {
-	return new URL(url).host;
+	/** The same beside an open response: the host may not answer a further request. */
+	get sampledBeside(): DataSource {
+		const timeout = Math.min(this.responseTimeout, this.timeoutBeside);
+		return this.sampled(this.source, () => timeout);
+	}
 }

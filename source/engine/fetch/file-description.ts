@@ -4,110 +4,95 @@ import type {OriginResponse} from '../origin/data-source.ts';
 import {correctedType, fileName, sniffType} from '../origin/file-info.ts';
 import type {FetchContext} from './fetch-context.ts';
 
-export class FileDescription {
-	readonly #context: FetchContext;
-
-	constructor(context: FetchContext) {
-		this.#context = context;
+/** Sets the size of the file, once it is known. */
+export async function setSize(context: FetchContext, size: number): Promise<void> {
+	const {file, recordFile, segments, state, hasFileInfo} = context;
+	await file.resize(size);
+	const {info} = recordFile.record;
+	if (info) {
+		await recordFile.save({info: {...info, size}});
 	}
 
-	/** Sets the size of the file, once it is known. */
-	async setSize(size: number): Promise<void> {
-		const {file, recordFile, segments, state, hasFileInfo} = this.#context;
-		await file.resize(size);
-		const {info} = recordFile.record;
-		if (info) {
-			await recordFile.save({info: {...info, size}});
-		}
+	segments.clip(size);
+	state.readers.recheck();
+	if (hasFileInfo) {
+		publish(context);
+	}
+}
 
-		segments.clip(size);
-		state.readers.recheck();
-		if (hasFileInfo) {
-			this.publish();
-		}
+/** Records the facts of the response that the record lacks. */
+export async function recordFacts(
+	{file, record, recordFile}: FetchContext,
+	{info, validator, acceptsRanges}: OriginResponse,
+): Promise<void> {
+	const size = file.size === Infinity ? null : file.size;
+	if (!record.info || record.info.size !== size || record.acceptsRanges !== acceptsRanges) {
+		await recordFile.save({
+			info: {...(record.info ?? {name: info.name, type: info.type}), size},
+			validator: record.validator ?? validator,
+			acceptsRanges,
+		});
+	}
+}
+
+/** Shows the facts known so far to players and in the snapshot. */
+export function publish(context: FetchContext): void {
+	if (!context.hasFileInfo) {
+		context.hasFileInfo = true;
+		context.state.readers.identified();
+		context.services.queueChanged();
 	}
 
-	/** Records the facts of the response that the record lacks. */
-	async take({info, validator, acceptsRanges}: OriginResponse): Promise<void> {
-		const {file, record, recordFile} = this.#context;
-		const size = file.size === Infinity ? null : file.size;
-		if (!record.info || record.info.size !== size || record.acceptsRanges !== acceptsRanges) {
-			await recordFile.save({
-				info: {...(record.info ?? {name: info.name, type: info.type}), size},
-				validator: record.validator ?? validator,
-				acceptsRanges,
-			});
-		}
+	context.target.identified();
+	context.wake();
+}
+
+/** Learns the type from the first bytes of the file, or of the first response. */
+export async function takeFirstBytes(context: FetchContext, bytes: Uint8Array): Promise<void> {
+	const {hasFileInfo, record, recordFile, target} = context;
+	const {info, url} = record;
+	const type = hasFileInfo
+		? info && (await correctedType(fileName({url: new URL(url)}), info.type, bytes))
+		: await sniffType(bytes);
+	if (info && type !== undefined) {
+		await recordFile.save({info: {...info, type}});
 	}
 
-	/** Shows the facts known so far to players and in the snapshot. */
-	publish(): void {
-		const {state, services, target, wake} = this.#context;
-		if (!this.#context.hasFileInfo) {
-			this.#context.hasFileInfo = true;
-			state.readers.identified();
-			services.queueChanged();
-		}
-
+	if (!hasFileInfo) {
+		publish(context);
+	} else if (type !== undefined) {
 		target.identified();
-		wake();
+	}
+}
+
+/**
+ * A body of unknown length has ended. A closed connection proves no end (RFC 9112 section 8); two that end at the same
+ * byte do. Throws `origin-truncated`.
+ */
+export async function reachedEnd(context: FetchContext, end: number, isProven: boolean): Promise<void> {
+	const {file, host, record, traits} = context;
+	if (!record.info) {
+		return;
 	}
 
-	/** Takes the first bytes of the file, or of the first response. */
-	async takeFirstBytes(bytes: Uint8Array): Promise<void> {
-		await (this.#context.hasFileInfo ? this.#correctType(bytes) : this.#sniff(bytes));
+	if (file.size !== Infinity) {
+		throw truncated(`${host.name} sent ${file.size - end} bytes less than the file has`);
 	}
 
-	async #sniff(firstBytes: Uint8Array): Promise<void> {
-		const {record, recordFile} = this.#context;
-		const {info} = record;
-		const type = await sniffType(firstBytes);
-		if (info && type) {
-			await recordFile.save({info: {...info, type}});
-		}
-
-		this.publish();
+	if (!isProven && traits.unprovenEnd !== end) {
+		traits.unprovenEnd = end;
+		throw truncated(
+			`${host.name} closed the connection without stating the size of the file; reading it again to be sure`,
+		);
 	}
 
-	async #correctType(firstBytes: Uint8Array): Promise<void> {
-		const {record, recordFile, target} = this.#context;
-		const {info, url} = record;
-		const type = info && (await correctedType(fileName({url: new URL(url)}), info.type, firstBytes));
-		if (info && type !== undefined) {
-			await recordFile.save({info: {...info, type}});
-			target.identified();
-		}
+	const missing = file.minSize - end;
+	if (missing > 0) {
+		throw truncated(`${host.name} sent ${missing} bytes less than were downloaded`);
 	}
 
-	/**
-	 * A body of unknown length has ended. A closed connection proves no end (RFC 9112 section 8); two that end at the same
-	 * byte do. Throws `origin-truncated`.
-	 */
-	async reachedEnd(end: number, isProven: boolean): Promise<void> {
-		const {file, host, record, traits} = this.#context;
-		if (!record.info) {
-			return;
-		}
-
-		if (file.size !== Infinity) {
-			throw truncated(`${host} sent ${file.size - end} bytes less than the file has`);
-		}
-
-		if (!isProven && traits.unprovenEnd !== end) {
-			traits.unprovenEnd = end;
-			throw truncated(
-				`${host} closed the connection without stating the size of the file; reading it again to be sure`,
-			);
-		}
-
-		const missing = file.minSize - end;
-		if (missing > 0) {
-			throw truncated(`${host} sent ${missing} bytes less than were downloaded`);
-		}
-
-		await this.setSize(end);
-		this.publish();
-	}
+	await setSize(context, end);
+	publish(context);
 }
 
 function truncated(message: string): DownStreamError {

@@ -1,4 +1,5 @@
 // Policy for the number of connections of a download and the size of its requests. Pure.
+import type {SegmentUse} from '../../downstream.ts';
 
 const mebibyte = 1024 * 1024;
 /**
@@ -37,6 +38,36 @@ export function connectionTarget(
 /** The target after the origin has refused one of `connections`. */
 export function afterRefusal(connections: number): number {
 	return Math.max(1, connections - 1);
+}
+
+export type Connections = {
+	/** Number of open ones. */
+	readonly open: number;
+	/** Of the open and draining ones, those that serve no player. */
+	readonly background: number;
+	/** Maximum of the download. */
+	readonly max: number;
+	/** The target. */
+	readonly target: number;
+	/** Running reads of players. */
+	readonly readers: number;
+	/** One stays free for the index of the film. */
+	readonly awaitsIndex: boolean;
+	/** One finds out whether a failure is over, or where a file of unknown size ends. */
+	readonly isSingle: boolean;
+};
+
+/** Whether a connection is free for a plan for which no player waits. */
+export function hasFreeConnection(
+	plan: {readonly for: SegmentUse; readonly isIndex?: true; readonly isLate?: true},
+	{open, background, max, target, readers, awaitsIndex, isSingle}: Connections,
+): boolean {
+	// Each player keeps its own connection, and one more stays free for the next seek: ending a connection wastes the
+	// bytes on their way.
+	const kept = (readers > 0 ? readers + 1 : 0) + (awaitsIndex && !plan.isIndex ? 1 : 0);
+	const hasRoom =
+		plan.isLate === true || background < Math.max(1, max - kept) || (plan.for === 'player' && open < max - 1);
+	return hasRoom && open < (isSingle ? 1 : plan.isIndex ? max : target);
 }
 
 /** Bytes that arrive within `seconds`, at least `promptSeconds`, at `rate` bytes per second. */

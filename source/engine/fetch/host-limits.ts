@@ -22,8 +22,6 @@ export type HostConnection = {
 
 /** A download, as a user of connections to its host. */
 export type HostUser = {
-	/** The host of its source. */
-	readonly host: string;
 	/** A connection may have become available. Must not throw. */
 	wake(): void;
 	/** Ends a connection in favour of a waiting player. Returns false if players wait for all of them. */
@@ -31,7 +29,7 @@ export type HostUser = {
 };
 
 /** Counts of connections to one host, at the time of a refusal. */
-export type RefusalFacts = {
+type RefusalFacts = {
 	/** Open beside the refused connection. */
 	readonly others: number;
 	/** Connections that brought the file: of `others`, or closed so recently that the host may still count them. */
@@ -67,25 +65,43 @@ type SecondAttempt = {
 	startsAt: number | undefined;
 };
 
-type Host = {
-	/** Each with its download. */
-	readonly open: Map<HostConnection, unknown>;
-	/** Until when the host may count a closed connection that worked. */
-	countedUntil: number;
-	/** Keyed by download. */
-	readonly attempts: Map<unknown, SecondAttempt>;
-	limit: {readonly ceiling: number; readonly refusedAt: number} | undefined;
-	timer: NodeJS.Timeout | undefined;
-	/** A wake-up of its users is due in this tick. */
-	isWaking: boolean;
-};
-
-/** Downloads are compared by identity. All times are milliseconds since the epoch. */
+/** The hosts of all downloads. */
 export class HostLimits {
 	readonly #hosts = new Map<string, Host>();
-	readonly #users = new Set<HostUser>();
 
-	/** From now on, wakes the user when its host may accept another connection. */
+	/** The host of a URL, identified by its name and port. */
+	of(url: string): Host {
+		const name = new URL(url).host;
+		let host = this.#hosts.get(name);
+		if (!host) {
+			host = new Host(name);
+			this.#hosts.set(name, host);
+		}
+
+		return host;
+	}
+}
+
+/** The connections to one host, and its limit. All times are milliseconds since the epoch. */
+export class Host {
+	readonly name: string;
+	readonly #users = new Set<HostUser>();
+	/** Each with its download. */
+	readonly #open = new Map<HostConnection, HostUser>();
+	/** Until when the host may count a closed connection that worked. */
+	#countedUntil = -Infinity;
+	/** Of downloads that were refused beside others. */
+	readonly #attempts = new Map<HostUser, SecondAttempt>();
+	#limit: {readonly ceiling: number; readonly refusedAt: number} | undefined;
+	#timer: NodeJS.Timeout | undefined;
+	/** A wake-up of the users is due in this tick. */
+	#isWaking = false;
+
+	constructor(name: string) {
+		this.name = name;
+	}
+
+	/** From now on, wakes the user when the host may accept another connection. */
 	join(user: HostUser): void {
 		this.#users.add(user);
 	}
@@ -94,82 +110,80 @@ export class HostLimits {
 		this.#users.delete(user);
 	}
 
-	/** Ends one connection to a full host in favour of a waiting player, unless players wait for all of them. */
-	freeConnection(name: string): void {
-		this.#usersOf(name).some(user => user.yieldConnection());
+	/** Ends one connection in favour of a waiting player, unless players wait for all of them. */
+	freeConnection(): void {
+		[...this.#users].some(user => user.yieldConnection());
 	}
 
 	/**
 	 * Maximum number of connections; Infinity while no limit is known. One place is reserved for a download before its
 	 * second attempt; an urgent request, for which a player waits, may take it.
 	 */
-	ceiling(name: string, download?: unknown, isUrgent = false): number {
-		const host = this.#host(name);
-		const own = host.attempts.get(download)?.answered;
-		const free = own ?? (isUrgent ? Infinity : Math.min(...this.#reservations(host)));
-		return Math.min(learntCeiling(host), free);
+	ceiling(user?: HostUser, isUrgent = false): number {
+		const own = user && this.#attempts.get(user)?.answered;
+		const free = own ?? (isUrgent ? Infinity : Math.min(...this.#reservations()));
+		return Math.min(this.#learntCeiling, free);
 	}
 
-	isFull(name: string, download?: unknown, isUrgent = false): boolean {
-		return this.#host(name).open.size >= this.ceiling(name, download, isUrgent);
+	isFull(user: HostUser, isUrgent = false): boolean {
+		return this.#open.size >= this.ceiling(user, isUrgent);
 	}
 
-	mayOpen(name: string, download?: unknown, isUrgent = false): boolean {
-		const own = this.#host(name).attempts.get(download);
-		return !this.isFull(name, download, isUrgent) && (!own || Date.now() >= (own.startsAt ?? Infinity));
+	mayOpen(user: HostUser, isUrgent = false): boolean {
+		const own = this.#attempts.get(user);
+		return !this.isFull(user, isUrgent) && (!own || Date.now() >= (own.startsAt ?? Infinity));
 	}
 
-	isLimited(name: string): boolean {
-		return this.ceiling(name) !== Infinity;
+	get isLimited(): boolean {
+		return this.ceiling() !== Infinity;
 	}
 
 	/** The host may count another connection beside this one. */
-	isFurther(name: string, connection: HostConnection): boolean {
-		const {open, countedUntil} = this.#host(name);
-		return open.size > 1 || countedUntil >= connection.openedAt;
+	isFurther(connection: HostConnection): boolean {
+		return this.#open.size > 1 || this.#countedUntil >= connection.openedAt;
 	}
 
-	opened(name: string, connection: HostConnection, download?: unknown): void {
-		this.#host(name).open.set(connection, download);
+	opened(connection: HostConnection, user: HostUser): void {
+		this.#open.set(connection, user);
 	}
 
 	/** A successful second attempt proves that the number of connections was the reason. */
-	answered(name: string, connection: HostConnection): void {
-		const host = this.#host(name);
-		const download = host.open.get(connection);
-		const attempt = host.attempts.get(download);
+	answered(connection: HostConnection): void {
+		const user = this.#open.get(connection);
+		const attempt = user && this.#attempts.get(user);
 		if (attempt) {
-			host.attempts.delete(download);
-			const ceiling = Math.max(attempt.answered, [...host.open.keys()].filter(isAnswered).length);
-			host.limit = {ceiling: Math.min(ceiling, learntCeiling(host)), refusedAt: Date.now()};
-			this.#watch(name, host);
-			this.#wakeSoon(name);
+			this.#attempts.delete(user);
+			const ceiling = Math.max(attempt.answered, [...this.#open.keys()].filter(isAnswered).length);
+			this.#limit = {ceiling: Math.min(ceiling, this.#learntCeiling), refusedAt: Date.now()};
+			this.#watch();
+			this.#wakeSoon();
 		}
 	}
 
-	closed(name: string, connection: HostConnection): void {
-		const host = this.#host(name);
-		if (!host.open.delete(connection)) {
+	/** Idempotent. */
+	closed(connection: HostConnection): void {
+		if (!this.#open.delete(connection)) {
 			return;
 		}
 
 		const now = Date.now();
 		if (connection.isAnswered) {
-			host.countedUntil = Math.max(host.countedUntil, now + lingeringMs[connection.isRead ? 'read' : 'cut']);
+			const lingering = lingeringMs[connection.isRead ? 'read' : 'cut'];
+			this.#countedUntil = Math.max(this.#countedUntil, now + lingering);
 		}
 
-		if (host.attempts.size > 0) {
-			for (const attempt of host.attempts.values()) {
-				if (host.open.size < attempt.answered) {
-					attempt.startsAt ??= Math.max(now, host.countedUntil);
-				}
+		for (const attempt of this.#attempts.values()) {
+			if (this.#open.size < attempt.answered) {
+				attempt.startsAt ??= Math.max(now, this.#countedUntil);
 			}
-
-			this.#watch(name, host);
 		}
 
-		if (this.isLimited(name)) {
-			this.#wakeSoon(name);
+		if (this.#attempts.size > 0) {
+			this.#watch();
+		}
+
+		if (this.isLimited) {
+			this.#wakeSoon();
 		}
 	}
 
@@ -181,58 +195,63 @@ export class HostLimits {
 	 * outright refusal; for other errors, a closed connection proves nothing.
 	 */
 	refused(
-		name: string,
 		connection: HostConnection,
 		{retryAfterMs = 0, isPlain = true}: {retryAfterMs?: number | undefined; isPlain?: boolean} = {},
 	): boolean {
-		const host = this.#host(name);
 		const now = Date.now();
-		const download = host.open.get(connection);
-		const others = [...host.open.keys()].filter(other => other !== connection);
+		const user = this.#open.get(connection);
+		const others = [...this.#open.keys()].filter(other => other !== connection);
 		const answered = others.filter(isAnswered);
-		const isLingering = answered.length === 0 && isPlain && host.countedUntil >= connection.openedAt;
-		const attempt = host.attempts.get(download);
+		const isLingering = answered.length === 0 && isPlain && this.#countedUntil >= connection.openedAt;
+		const attempt = user && this.#attempts.get(user);
 		const isSecond = attempt !== undefined && connection.openedAt >= (attempt.startsAt ?? Infinity);
 		const facts = {
 			others: others.length,
 			answered: isLingering ? 1 : answered.length,
-			ownAnswered: answered.filter(other => host.open.get(other) === download).length,
+			ownAnswered: answered.filter(other => this.#open.get(other) === user).length,
 			answeredBefore: isSecond ? attempt.answered : undefined,
 		};
 		const meaning = meaningOfRefusal(facts);
 		if (meaning === 'fewer') {
-			const half = 2 ** Math.floor(Math.log2(Math.min(learntCeiling(host), others.length + 1) / 2));
-			host.limit = {ceiling: Math.max(1, Math.min(half, others.length)), refusedAt: now + retryAfterMs};
-		} else if (meaning === 'unclear' && (isSecond || !attempt)) {
+			const half = 2 ** Math.floor(Math.log2(Math.min(this.#learntCeiling, others.length + 1) / 2));
+			this.#limit = {ceiling: Math.max(1, Math.min(half, others.length)), refusedAt: now + retryAfterMs};
+		} else if (user && meaning === 'unclear' && (isSecond || !attempt)) {
 			const startsAt = isLingering ? now + restMs : undefined;
-			host.attempts.set(download, {answered: facts.answered, startsAt});
-		} else if (meaning === 'other' && host.attempts.delete(download)) {
-			this.#wakeSoon(name);
+			this.#attempts.set(user, {answered: facts.answered, startsAt});
+		} else if (user && meaning === 'other' && this.#attempts.delete(user)) {
+			this.#wakeSoon();
 		}
 
-		this.#watch(name, host);
+		this.#watch();
 		return meaning !== 'other';
 	}
 
+	/** The ceiling learnt from refusals; Infinity once it is forgotten. */
+	get #learntCeiling(): number {
+		return this.#limit && Date.now() - this.#limit.refusedAt < forgottenMs
+			? this.#limit.ceiling + risesSince(this.#limit.refusedAt)
+			: Infinity;
+	}
+
 	/** The ceilings for other downloads, one for each download before its second attempt. */
-	*#reservations({attempts, open}: Host): Generator<number> {
+	*#reservations(): Generator<number> {
 		const now = Date.now();
-		for (const [download, {answered, startsAt = now}] of attempts) {
+		for (const [user, {answered, startsAt = now}] of this.#attempts) {
 			if (now < startsAt + reservedMs) {
-				yield [...open.values()].includes(download) ? answered : answered - 1;
+				yield this.#isConnected(user) ? answered : answered - 1;
 			}
 		}
 	}
 
 	/** Schedules the wake-up of the users for the time when the host may accept another connection. */
-	#watch(name: string, host: Host): void {
-		clearTimeout(host.timer);
+	#watch(): void {
+		clearTimeout(this.#timer);
 		const now = Date.now();
-		const times = [...host.attempts.values()].flatMap(({startsAt}) =>
+		const times = [...this.#attempts.values()].flatMap(({startsAt}) =>
 			startsAt === undefined ? [] : [startsAt, startsAt + reservedMs],
 		);
-		if (host.limit && learntCeiling(host) < Infinity) {
-			const {refusedAt} = host.limit;
+		if (this.#limit && this.#learntCeiling < Infinity) {
+			const {refusedAt} = this.#limit;
 			times.push(refusedAt + (risesSince(refusedAt) + 1) * riseMs);
 		}
 
@@ -240,75 +259,50 @@ export class HostLimits {
 		const next = Math.min(...times.filter(time => time > now));
 		if (next < Infinity) {
 			const wake = () => {
-				this.#endReservations(host);
-				this.#wake(name);
-				this.#watch(name, host);
+				this.#endReservations();
+				this.#wake();
+				this.#watch();
 			};
-			host.timer = setTimeout(wake, Math.min(0x7f_ff_ff_ff, next - now)).unref();
+			this.#timer = setTimeout(wake, Math.min(0x7f_ff_ff_ff, next - now)).unref();
 		}
 	}
 
 	/** Ends overdue reservations: a player has taken the place, or the download no longer needs it. */
-	#endReservations({attempts, open}: Host): void {
-		for (const [download, attempt] of attempts) {
+	#endReservations(): void {
+		for (const [user, attempt] of this.#attempts) {
 			const isOver = Date.now() >= (attempt.startsAt ?? Infinity) + reservedMs;
-			if (isOver && open.size >= attempt.answered) {
+			if (isOver && this.#open.size >= attempt.answered) {
 				attempt.startsAt = undefined;
-			} else if (isOver && ![...open.values()].includes(download)) {
-				attempts.delete(download);
+			} else if (isOver && !this.#isConnected(user)) {
+				this.#attempts.delete(user);
 			}
 		}
 	}
 
-	#usersOf(name: string): HostUser[] {
-		return [...this.#users].filter(({host}) => host === name);
+	#isConnected(user: HostUser): boolean {
+		return [...this.#open.values()].includes(user);
 	}
 
-	#wake(name: string): void {
-		for (const user of this.#usersOf(name)) {
+	#wake(): void {
+		for (const user of this.#users) {
 			user.wake();
 		}
 	}
 
 	/** Wakes the users after the caller has recorded the end of its connection. Calls in one tick share a wake-up. */
-	#wakeSoon(name: string): void {
-		const host = this.#host(name);
-		if (!host.isWaking) {
-			host.isWaking = true;
+	#wakeSoon(): void {
+		if (!this.#isWaking) {
+			this.#isWaking = true;
 			queueMicrotask(() => {
-				host.isWaking = false;
-				this.#wake(name);
+				this.#isWaking = false;
+				this.#wake();
 			});
 		}
-	}
-
-	#host(name: string): Host {
-		let host = this.#hosts.get(name);
-		if (!host) {
-			host = {
-				open: new Map(),
-				countedUntil: -Infinity,
-				attempts: new Map(),
-				limit: undefined,
-				timer: undefined,
-				isWaking: false,
-			};
-			this.#hosts.set(name, host);
-		}
-
-		return host;
 	}
 }
 
 function isAnswered(connection: HostConnection): boolean {
 	return connection.isAnswered;
-}
-
-/** The ceiling learnt from refusals; Infinity once it is forgotten. */
-function learntCeiling({limit}: Host): number {
-	return limit && Date.now() - limit.refusedAt < forgottenMs
-		? limit.ceiling + risesSince(limit.refusedAt)
-		: Infinity;
 }
 
 function risesSince(refusedAt: number): number {

@@ -5,7 +5,7 @@ import type {PresentSet, Range} from '../store/range-set.ts';
 import {isTooLong, promptBytes} from './growth.ts';
 
 /** The remaining bytes of a running connection. */
-export type Claim = {
+type Claim = {
 	readonly offset: number;
 	readonly end: number;
 	/** Bytes per second; undefined until it is known. */
@@ -65,7 +65,7 @@ export type PlanState = {
 /**
  * Maximum bytes between a running connection and a byte that a player waits for: beyond, another connection is opened.
  */
-export const aboutToArrive = 1024 * 1024;
+const aboutToArrive = 1024 * 1024;
 /**
  * Maximum seconds of the same distance. Behind a speed limit or on a slow connection, another one brings the byte
  * earlier.
@@ -254,6 +254,21 @@ function forPledged({present, size, claimed, pledged, segmentSize}: PlanState): 
 /** The claim overlaps the range, and begins at most `aboutToArrive` bytes before it. */
 export function serves(claim: Pick<Claim, 'offset' | 'end'>, {start, end}: Range): boolean {
 	return start < claim.end && claim.offset < end && start - claim.offset <= aboutToArrive;
+}
+
+/** The present use of a running connection. */
+export function useOf(
+	{offset, end}: Pick<Claim, 'offset' | 'end'>,
+	wanted: readonly Demand[],
+	pledged: readonly Range[],
+): SegmentUse {
+	if (
+		wanted.some(demand => demand.offset < end && offset < Math.min(demand.end, demand.offset + demand.ahead))
+	) {
+		return 'player';
+	}
+
+	return pledged.some(range => serves({offset, end}, range)) ? 'pledge' : 'fill';
 }
 
 function forBackground({present, size, claimed, playhead, segmentSize}: PlanState): SegmentPlan | undefined {

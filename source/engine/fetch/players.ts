@@ -2,7 +2,7 @@
 import {randomUUID} from 'node:crypto';
 
 /** Milliseconds that a player stays listed after its last request. */
-export const playerStaysMs = 10_000;
+const playerStaysMs = 10_000;
 
 export type Client = {readonly userAgent: string; readonly address: string};
 

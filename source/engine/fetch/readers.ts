@@ -52,7 +52,7 @@ export class Readers {
 	readonly #bandwidth: Bandwidth;
 	readonly #players = new Players();
 	readonly #readers = new Set<Reader>();
-	readonly #factsWaiters = new Set<Waiting<void>>();
+	readonly #fileInfoWaiters = new Set<Waiting<void>>();
 
 	constructor(bandwidth: Bandwidth) {
 		this.#bandwidth = bandwidth;
@@ -65,7 +65,7 @@ export class Readers {
 
 	/** A reader waits for the first response of the origin. */
 	get waitForFileInfo(): boolean {
-		return this.#factsWaiters.size > 0;
+		return this.#fileInfoWaiters.size > 0;
 	}
 
 	/** Offset of the newest reader; 0 without readers. */
@@ -113,21 +113,16 @@ export class Readers {
 	}
 
 	/**
-	 * Waits for the byte at the reader's offset; call in the tick that found the byte missing. `schedule` is called
-	 * once the reader is registered. Resolves with bytes, or with undefined to recheck; rejects with the signal's
-	 * reason, or the error passed to `reject`.
+	 * Waits for the byte at the reader's offset. Registers the reader before it returns: call in the tick that found the
+	 * byte missing. Resolves with bytes, or with undefined to recheck; rejects with the signal's reason, or the error
+	 * passed to `reject`.
 	 */
-	async waitForBytes(
-		reader: Reader,
-		signal: AbortSignal,
-		schedule: () => void,
-	): Promise<Uint8Array | undefined> {
+	async waitForBytes(reader: Reader, signal: AbortSignal): Promise<Uint8Array | undefined> {
 		const served = this.#bandwidth.playerWaits();
 		reader.player.blockedRequests++;
 		try {
 			return await settled<Uint8Array | undefined>(signal, waiting => {
 				reader.waiting = waiting;
-				schedule();
 			});
 		} finally {
 			reader.waiting = undefined;
@@ -137,16 +132,15 @@ export class Readers {
 	}
 
 	/** Waits for the first response of the origin, in the way of `waitForBytes`. */
-	async fileInfo(signal: AbortSignal, schedule: () => void): Promise<void> {
+	async fileInfo(signal: AbortSignal): Promise<void> {
 		let waiter: Waiting<void> | undefined;
 		try {
 			await settled<void>(signal, waiting => {
 				waiter = waiting;
-				this.#factsWaiters.add(waiting);
-				schedule();
+				this.#fileInfoWaiters.add(waiting);
 			});
 		} finally {
-			this.#factsWaiters.delete(waiter!);
+			this.#fileInfoWaiters.delete(waiter!);
 		}
 	}
 
@@ -173,7 +167,7 @@ export class Readers {
 	}
 
 	identified(): void {
-		for (const waiter of this.#factsWaiters) {
+		for (const waiter of this.#fileInfoWaiters) {
 			waiter.resolve();
 		}
 	}
@@ -190,7 +184,7 @@ export class Readers {
 			...[...this.#readers].flatMap(({waiting, consumed}) =>
 				waiting ? [{waiting, isAnswered: consumed > 0}] : [],
 			),
-			...[...this.#factsWaiters].map(waiting => ({waiting, isAnswered: false})),
+			...[...this.#fileInfoWaiters].map(waiting => ({waiting, isAnswered: false})),
 		].map(({waiting, isAnswered}) => ({waiting, until: waitsUntil({since: waiting.since, isAnswered})}));
 		const isOverdue = ({until}: {until: number}) => until <= Date.now();
 		for (const {waiting} of waits.filter(wait => isOverdue(wait))) {
@@ -206,7 +200,7 @@ export class Readers {
 			waiting?.reject(error);
 		}
 
-		for (const waiter of this.#factsWaiters) {
+		for (const waiter of this.#fileInfoWaiters) {
 			waiter.reject(error);
 		}
 	}

@@ -1,10 +1,9 @@
 // Checks another source for the file, or a changed file that the user accepts, before the download adopts it.
-import type {SparseFile} from '../store/sparse-file.ts';
-import type {DataSource, OriginResponse} from '../origin/data-source.ts';
-import {originChanged, suspicionOf, differingBytes, type CachedVersion} from './version-labels.ts';
+import type {OriginResponse} from '../origin/data-source.ts';
+import {originChanged, suspicionOf, differingBytes} from './version-labels.ts';
 import type {Validator} from '../store/record.ts';
 import {closeResponse, firstByte, provenSamplesOf, responseMatches, samplesOf} from './cached-samples.ts';
-import {agreeingResponses, refusePage} from './version-check.ts';
+import {agreeingResponses, refusePage, type Comparison} from './version-check.ts';
 import {DownStreamError} from '../../downstream.ts';
 
 /** Samples between the ends of the cached bytes. */
@@ -15,15 +14,13 @@ const sampleCounts = {replacement: 1, acceptance: 32};
  * its labels flip. Rejects with `origin-changed` if not, or with the errors of the source.
  */
 export async function verifyAcceptance(
-	file: SparseFile,
-	source: DataSource,
-	cached: CachedVersion,
-	signal: AbortSignal,
+	comparison: Comparison,
 ): Promise<{readonly validator: Validator; readonly isUnstable: boolean}> {
+	const {file, cached} = comparison;
 	let first: Validator | undefined;
 	let isUnstable = false;
 	const samples = await provenSamplesOf(file, present => samplesOf(present, sampleCounts.acceptance));
-	for await (const [response, isCompared] of agreeingResponses(file, source, cached, samples, signal)) {
+	for await (const [response, isCompared] of agreeingResponses(comparison, samples)) {
 		if (!isCompared || (!response.acceptsRanges && samples.length > 1)) {
 			throw originChanged('the server sends no parts to compare');
 		}
@@ -39,12 +36,7 @@ export async function verifyAcceptance(
  * Resolves with the response of a candidate for the source if its size and samples of the cached bytes match. Without
  * cached bytes, any file matches. Rejects with `origin-changed`, or with the errors of the source.
  */
-export async function verifyReplacement(
-	file: SparseFile,
-	source: DataSource,
-	cached: CachedVersion,
-	signal: AbortSignal,
-): Promise<OriginResponse> {
+export async function verifyReplacement({file, source, cached, signal}: Comparison): Promise<OriginResponse> {
 	const [first = firstByte, ...others] = await provenSamplesOf(file, present =>
 		samplesOf(present, sampleCounts.replacement),
 	);

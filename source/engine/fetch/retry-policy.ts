@@ -22,7 +22,7 @@ const playerPatienceMs = {unanswered: 9000, answered: 45_000};
 /** `setTimeout` fires at once for longer delays (24 days). */
 const longestTimerMs = 0x7f_ff_ff_ff;
 
-export type RetryState = {
+type RetryState = {
 	/** Consecutive failures without progress. */
 	readonly failures: number;
 	/** Time of the first of them, in milliseconds since the epoch. */
@@ -45,7 +45,7 @@ export type RetryState = {
 		| undefined;
 };
 
-export type Failure = {
+type Failure = {
 	readonly error: DownStreamError;
 	/** Start of the request or time of the last byte. Both in milliseconds since the epoch. */
 	readonly since: number;
@@ -54,7 +54,7 @@ export type Failure = {
 	readonly random: number;
 };
 
-export function afterFailure(state: RetryState, {error, since, now, random}: Failure): RetryState {
+function afterFailure(state: RetryState, {error, since, now, random}: Failure): RetryState {
 	const {blocked, progress} = state;
 	const askedMs = error.retryAfterMs ?? 0;
 	if (error.kind === 'transient' && blocked) {
@@ -88,7 +88,7 @@ export function afterFailure(state: RetryState, {error, since, now, random}: Fai
 }
 
 /** The state after a request by the user or a player: a remembered error never answers it. */
-export function afterRequest(state: RetryState, now: number): RetryState {
+function afterRequest(state: RetryState, now: number): RetryState {
 	const {blocked} = state;
 	if (!blocked) {
 		return state;
@@ -99,7 +99,7 @@ export function afterRequest(state: RetryState, now: number): RetryState {
 }
 
 /** Milliseconds that a request may wait for its response: doubled after each timeout. */
-export function responseTimeout({silences}: RetryState, first: number): number {
+function responseTimeout({silences}: RetryState, first: number): number {
 	return Math.max(first, Math.min(maxResponseTimeoutMs, first * 2 ** Math.min(silences, 20)));
 }
 
@@ -107,7 +107,7 @@ export function responseTimeout({silences}: RetryState, first: number): number {
  * The end of the wait of a player that has waited since `since`, in milliseconds since the epoch: Infinity unless the
  * host is absent, 0 if the next attempt comes too late.
  */
-export function playerWaitsUntil(
+function playerWaitsUntil(
 	{awaySince, blocked}: RetryState,
 	{since, isAnswered}: {readonly since: number; readonly isAnswered: boolean},
 ): number {
@@ -258,24 +258,24 @@ export class RetryPolicy {
 	}
 
 	#become(state: RetryState): void {
-		if (state.blocked !== this.#state.blocked) {
-			clearTimeout(this.#timer);
-		}
-
 		const isNew = state.blocked !== this.#state.blocked;
 		this.#state = state;
-		const {retryAt} = this;
-		if (isNew && retryAt !== undefined) {
-			this.#wake(retryAt);
+		if (isNew) {
+			clearTimeout(this.#timer);
+			this.#wakeAt(this.retryAt);
 		}
 	}
 
-	#wake(at: number): void {
+	#wakeAt(at: number | undefined): void {
+		if (at === undefined) {
+			return;
+		}
+
 		const delay = Math.max(0, at - Date.now());
 		this.#timer = setTimeout(
 			() => {
 				if (delay > longestTimerMs) {
-					this.#wake(at);
+					this.#wakeAt(at);
 					return;
 				}
 

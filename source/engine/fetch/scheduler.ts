@@ -1,15 +1,16 @@
 // The connections of one download: the only place that opens them.
+import type {SegmentUse} from '../../downstream.ts';
 import type {DataSource} from '../origin/data-source.ts';
-import {Bandwidth} from './bandwidth.ts';
 import {FetchContext, ResponseTraits} from './fetch-context.ts';
-import type {FetchTarget, Places, TransferServices} from './fetch-target.ts';
-import {FileDescription} from './file-description.ts';
-import {isTooLong, segmentSize} from './growth.ts';
-import {nextSegment, serves, type Demand, type SegmentPlan} from './next-segment.ts';
+import type {FetchTarget, Places, FetchServices} from './fetch-target.ts';
+import {hasFreeConnection, isTooLong, segmentSize} from './growth.ts';
+import type {Host, HostUser} from './host-limits.ts';
+import {nextSegment, useOf, type Demand, type SegmentPlan} from './next-segment.ts';
 import type {Reader} from './readers.ts';
 import {SegmentRun} from './segment-run.ts';
 import {mostExpendable, type Segment, type Segments} from './segments.ts';
-import type {CachedVersion} from './version-labels.ts';
+import {ComparedWrites} from './compared-writes.ts';
+import type {Comparison} from './version-check.ts';
 import {VersionGuard} from './version-guard.ts';
 
 /** Bytes of the first request, which also reveals size, validator, type and range support. */
@@ -17,12 +18,10 @@ const probeSize = {background: 1024 * 1024, onDemand: 64 * 1024};
 /** Grace period in milliseconds for an unneeded connection: players reconnect nearby after a seek. */
 const lingerMs = 5000;
 
-export class Scheduler {
+export class Scheduler implements HostUser {
 	readonly #context: FetchContext;
 	readonly #guard: VersionGuard;
-	readonly #description: FileDescription;
-	/** The download's own rate limit within the shared one. */
-	readonly #bandwidth: Bandwidth;
+	readonly #writes: ComparedWrites;
 	readonly #running = new Set<Promise<void>>();
 	/** A pass is due in this tick. */
 	#isAwake = false;
@@ -31,12 +30,11 @@ export class Scheduler {
 	/** Of these, the number waiting or running. */
 	#exclusiveCount = 0;
 
-	constructor(target: FetchTarget, source: DataSource, services: TransferServices) {
+	constructor(target: FetchTarget, source: DataSource, services: FetchServices) {
 		this.#context = new FetchContext(target, source, services, () => this.wake());
 		this.#guard = new VersionGuard(this.#context, act => this.exclusively(act));
-		this.#description = new FileDescription(this.#context);
-		this.#bandwidth = new Bandwidth(this.#context.record.limitRate, services.bandwidth);
-		services.hosts.join(this);
+		this.#writes = new ComparedWrites(this.#context);
+		this.#context.host.join(this);
 	}
 
 	get segments(): Segments {
@@ -47,12 +45,7 @@ export class Scheduler {
 		return this.#context.source;
 	}
 
-	/** The source for samples, with the current timeout. */
-	checked(source = this.source): DataSource {
-		return this.#context.sampled(source);
-	}
-
-	get host(): string {
+	get host(): Host {
 		return this.#context.host;
 	}
 
@@ -63,7 +56,7 @@ export class Scheduler {
 
 	/** All cached bytes are of one version, as far as that can be known. */
 	get isProven(): boolean {
-		return this.hasFileInfo && this.#guard.isProven;
+		return this.hasFileInfo && this.#writes.areCompared;
 	}
 
 	get maxConnections(): number {
@@ -81,18 +74,17 @@ export class Scheduler {
 
 	/** Ranges of pledges are requested. */
 	get fetchesPledges(): boolean {
-		const {places, target} = this.#context;
-		return this.#mayRequest && places.pledges && target.pledges.isPending;
+		return this.#mayRequest && this.#context.servesPledges;
 	}
 
-	/** As `VersionGuard.readableEnd`. */
+	/** As `ComparedWrites.readableEnd`. */
 	readableEnd(start: number, offset: number): number {
-		return this.#guard.readableEnd(start, offset);
+		return this.#writes.readableEnd(start, offset);
 	}
 
-	/** As `VersionGuard.isReadable`. */
+	/** As `ComparedWrites.isReadable`. */
 	isReadable(reader: Reader): boolean {
-		return this.#guard.isReadable(reader.offset - reader.consumed, reader.offset);
+		return this.#writes.isReadable(reader.offset - reader.consumed, reader.offset);
 	}
 
 	/** Milliseconds since the epoch. */
@@ -100,8 +92,9 @@ export class Scheduler {
 		return this.#context.lastByteAt;
 	}
 
-	get cachedVersion(): CachedVersion {
-		return this.#guard.cachedVersion;
+	/** As `VersionGuard.comparison`. */
+	comparison(signal: AbortSignal, source?: DataSource): Comparison {
+		return this.#guard.comparison(signal, source && this.#context.sampled(source));
 	}
 
 	/** The queue gives or takes places. */
@@ -115,12 +108,10 @@ export class Scheduler {
 
 	/** The number of connections that the host accepts, if the download waits for one of them; else null. */
 	get hostCeiling(): number | null {
-		const {services, places} = this.#context;
+		const {host, places} = this.#context;
 		const isWaiting =
-			(places.background || places.pledges) &&
-			this.segments.size === 0 &&
-			!services.hosts.mayOpen(this.host, this);
-		return isWaiting ? services.hosts.ceiling(this.host, this) || null : null;
+			(places.background || places.pledges) && this.segments.size === 0 && !host.mayOpen(this);
+		return isWaiting ? host.ceiling(this) || null : null;
 	}
 
 	/** Pledges of this or other downloads take precedence over its background. */
@@ -130,8 +121,9 @@ export class Scheduler {
 
 	/** Bytes per second of this download alone. */
 	setRateLimit(limit: number | undefined): void {
-		if (this.#bandwidth.limit !== (limit ?? Infinity)) {
-			this.#bandwidth.limit = limit ?? Infinity;
+		const {bandwidth} = this.#context;
+		if (bandwidth.limit !== (limit ?? Infinity)) {
+			bandwidth.limit = limit ?? Infinity;
 		}
 	}
 
@@ -171,11 +163,16 @@ export class Scheduler {
 	/** Nothing may be running. Resolves when the old source is disposed of. */
 	async replaceSource(source: DataSource): Promise<void> {
 		const old = this.source;
+		const host = this.#context.services.hosts.of(source.url);
+		this.host.leave(this);
+		host.join(this);
 		this.#context.source = source;
+		this.#context.host = host;
 		this.#context.lastRate = 0;
 		this.#context.hasWorked = false;
 		this.#context.traits = new ResponseTraits();
 		this.#guard.forgetResponses();
+		this.#writes.forgetContradictions();
 		await old.dispose();
 	}
 
@@ -184,6 +181,7 @@ export class Scheduler {
 		this.#context.hasFileInfo = this.#context.record.info !== undefined;
 		this.#context.traits = new ResponseTraits();
 		this.#guard.begin(proven);
+		this.#writes.forgetContradictions();
 	}
 
 	/** Requires a comparison of samples before any byte is added. */
@@ -192,7 +190,7 @@ export class Scheduler {
 	}
 
 	async dispose(): Promise<void> {
-		this.#context.services.hosts.leave(this);
+		this.host.leave(this);
 		await this.source.dispose();
 	}
 
@@ -206,7 +204,7 @@ export class Scheduler {
 		const expendable = mostExpendable(
 			[...among].filter(segment => !readers.waitForFileInfo && !readers.waitFor(segment)),
 		);
-		if (expendable && (this.maxConnections === 1 || this.#context.services.hosts.isLimited(this.host))) {
+		if (expendable && (this.maxConnections === 1 || this.host.isLimited)) {
 			this.segments.end(expendable);
 		} else if (expendable) {
 			this.segments.drain(expendable);
@@ -217,14 +215,14 @@ export class Scheduler {
 
 	// Passes
 
-	/** A player waits for the byte at `offset`. */
-	readerBlockedAt(offset: number): void {
+	/** A player waits for the byte at `offset`, or for the first response. */
+	playerWaits(offset?: number): void {
 		const isNext = [...this.segments].some(
 			segment =>
 				segment.offset === offset &&
 				segment.for === 'player' &&
 				!segment.isDraining &&
-				!isTooLong(segment.end - offset, segment.rate ?? Infinity),
+				!isTooLong(segment.end - segment.offset, segment.rate ?? Infinity),
 		);
 		if (!isNext) {
 			this.wake();
@@ -285,33 +283,25 @@ export class Scheduler {
 	 * idle one.
 	 */
 	#prepareForSeek(): void {
-		const {state, file, services, acceptsRanges} = this.#context;
+		const {state, file, acceptsRanges} = this.#context;
 		const maySeek = this.hasFileInfo
 			? !file.isComplete && acceptsRanges && state.readers.players(Date.now()).length > 0
 			: state.readers.waitForFileInfo && this.segments.areConnected;
-		if (this.#mayRequest && maySeek && !services.hosts.isLimited(this.host)) {
+		if (this.#mayRequest && maySeek && !this.host.isLimited) {
 			this.source.preconnect?.();
 		}
 	}
 
-	/** Decides which reader the segment serves now. A segment that serves none lingers, then ends. */
+	/** Notes what the segment serves now. A segment that serves nothing lingers, then ends. */
 	#classify(segment: Segment, demands: readonly Demand[]): void {
-		const isNeeded =
-			this.#context.state.readers.waitForFileInfo ||
-			demands.some(
-				({offset, end, ahead}) => offset < segment.end && segment.offset < Math.min(end, offset + ahead),
-			);
 		if (segment.isDraining) {
 			return;
 		}
 
-		const {pledged, places, target} = this.#context;
-		const isPledged = this.hasFileInfo
-			? pledged.some(range => serves(segment, range))
-			: places.pledges && target.pledges.isPending;
-		segment.for = isNeeded ? 'player' : isPledged ? 'pledge' : 'fill';
+		const {places} = this.#context;
+		segment.for = this.#useOf(segment, demands);
 		// A whole response would begin at byte 0 again.
-		if (isNeeded || isPledged || places.background || (places.yields && segment.isWhole)) {
+		if (segment.for !== 'fill' || places.background || (places.yields && segment.isWhole)) {
 			clearTimeout(segment.linger);
 			segment.linger = undefined;
 			return;
@@ -326,6 +316,15 @@ export class Scheduler {
 			this.segments.end(segment);
 			this.wake();
 		}, lingerMs);
+	}
+
+	#useOf(segment: Segment, demands: readonly Demand[]): SegmentUse {
+		const {state, hasFileInfo, servesPledges, pledged} = this.#context;
+		const use = state.readers.waitForFileInfo
+			? 'player'
+			: useOf(segment, demands, hasFileInfo ? pledged : []);
+		// The ranges of pledges are unknown before the first response.
+		return use === 'fill' && !hasFileInfo && servesPledges ? 'pledge' : use;
 	}
 
 	#plan(): SegmentPlan | undefined {
@@ -359,14 +358,13 @@ export class Scheduler {
 	}
 
 	#probe(): SegmentPlan | undefined {
-		const {state, target, places, runsInBackground} = this.#context;
+		const {state, places, runsInBackground, servesPledges} = this.#context;
 		const {waitForFileInfo} = state.readers;
-		const isPledged = places.pledges && target.pledges.isPending;
-		return places.background || isPledged || waitForFileInfo
+		return places.background || servesPledges || waitForFileInfo
 			? {
 					start: 0,
 					end: runsInBackground ? probeSize.background : probeSize.onDemand,
-					for: isPledged ? 'pledge' : 'fill',
+					for: servesPledges ? 'pledge' : 'fill',
 					urgent: waitForFileInfo,
 				}
 			: undefined;
@@ -397,31 +395,26 @@ export class Scheduler {
 			return false;
 		}
 
-		const {hosts} = this.#context.services;
-		if (hosts.isFull(this.host, this, true)) {
-			hosts.freeConnection(this.host);
+		if (this.host.isFull(this, true)) {
+			this.host.freeConnection();
 		}
 
-		return hosts.mayOpen(this.host, this, true);
+		return this.host.mayOpen(this, true);
 	}
 
 	/** A connection is free for a plan that is not urgent. */
 	#isFree(plan: SegmentPlan): boolean {
-		const {services, state, file, traits} = this.#context;
-		// Each player keeps its own connection, and one more stays free for the next seek: ending a connection wastes
-		// the bytes on their way.
-		const players = state.readers.size;
-		const kept = (players > 0 ? players + 1 : 0) + (state.awaitsIndex && !plan.isIndex ? 1 : 0);
-		const room = Math.max(1, this.maxConnections - kept);
-		const background = [...this.segments].filter(segment => segment.for !== 'player').length;
-		const hasRoom =
-			plan.isLate === true ||
-			background < room ||
-			(plan.for === 'player' && this.segments.size < this.maxConnections - 1);
-		// One connection finds out whether a failure is over. Bytes beyond an unknown end may not exist.
-		const most = plan.isIndex ? this.maxConnections : traits.connectionTarget;
-		const max = state.retries.isProbing || file.size === Infinity ? 1 : most;
-		return hasRoom && this.segments.size < max && services.hosts.mayOpen(this.host, this);
+		const {state, file, traits} = this.#context;
+		const connections = {
+			open: this.segments.size,
+			background: [...this.segments].filter(segment => segment.for !== 'player').length,
+			max: this.maxConnections,
+			target: traits.connectionTarget,
+			readers: state.readers.size,
+			awaitsIndex: state.awaitsIndex,
+			isSingle: state.retries.isProbing || file.size === Infinity,
+		};
+		return hasFreeConnection(plan, connections) && this.host.mayOpen(this);
 	}
 
 	/** Ends a background connection, except those for the index of a film. */
@@ -436,13 +429,8 @@ export class Scheduler {
 
 	#start(plan: SegmentPlan): void {
 		const segment = this.segments.add(plan);
-		this.#context.services.hosts.opened(this.host, segment, this);
-		const run = new SegmentRun(segment, {
-			context: this.#context,
-			guard: this.#guard,
-			description: this.#description,
-			bandwidth: this.#bandwidth,
-		});
+		this.host.opened(segment, this);
+		const run = new SegmentRun(segment, this.#context, this.#guard, this.#writes);
 		const running = run.run().finally(() => this.#running.delete(running));
 		this.#running.add(running);
 	}

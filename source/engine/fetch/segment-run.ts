@@ -3,43 +3,35 @@
 import {DownStreamError} from '../../downstream.ts';
 import {Logger} from '../../log.ts';
 import type {OriginResponse} from '../origin/data-source.ts';
-import type {Range} from '../store/range-set.ts';
-import type {Bandwidth} from './bandwidth.ts';
 import type {FetchContext} from './fetch-context.ts';
-import type {FileDescription} from './file-description.ts';
+import {publish, reachedEnd, recordFacts, setSize, takeFirstBytes} from './file-description.ts';
 import {afterRefusal, connectionTarget, isWorthMore} from './growth.ts';
 import {isPlainRefusal, mayMeanTooMany} from './refusals.ts';
 import type {Segment} from './segments.ts';
 import {settleSize, withoutMisstatedSize} from './stated-size.ts';
-import {compareWithCached} from './cached-samples.ts';
-import {overlapBytes, type VersionGuard} from './version-guard.ts';
+import {overlapBytes, type ComparedWrites} from './compared-writes.ts';
+import type {VersionGuard} from './version-guard.ts';
 
 /** Consecutive whole responses after which an origin that has sent parts counts as one without ranges. */
 const maxWholeResponses = 3;
-
-export type SegmentServices = {
-	readonly context: FetchContext;
-	readonly guard: VersionGuard;
-	readonly description: FileDescription;
-	/** The download's own rate limit within the shared one. */
-	readonly bandwidth: Bandwidth;
-};
 
 export class SegmentRun {
 	readonly #segment: Segment;
 	readonly #context: FetchContext;
 	readonly #guard: VersionGuard;
-	readonly #description: FileDescription;
-	readonly #bandwidth: Bandwidth;
+	readonly #writes: ComparedWrites;
 	/** Bytes that the request repeats at each end. */
 	#overlap = 0;
+	/** The first rate has been counted. */
+	#isMeasured = false;
+	/** A pass has considered a split of the segment. */
+	#isOffered = false;
 
-	constructor(segment: Segment, {context, guard, description, bandwidth}: SegmentServices) {
+	constructor(segment: Segment, context: FetchContext, guard: VersionGuard, writes: ComparedWrites) {
 		this.#segment = segment;
 		this.#context = context;
 		this.#guard = guard;
-		this.#description = description;
-		this.#bandwidth = bandwidth;
+		this.#writes = writes;
 	}
 
 	/** Resolves when the segment has ended; never rejects. */
@@ -54,14 +46,14 @@ export class SegmentRun {
 		} catch (error) {
 			// An abort is not an error.
 			if (!signal.aborted) {
-				this.#guard.retract(segment, error);
+				this.#writes.retract(segment, error);
 				this.#failed(error);
 			}
 		} finally {
 			this.#context.traits.sustainedRate = segment.sustainedRate ?? this.#context.traits.sustainedRate;
 			this.#context.segments.end(segment);
-			this.#guard.retract(segment);
-			this.#guard.release(segment);
+			this.#writes.retract(segment);
+			this.#writes.release(segment);
 			this.#context.wake();
 		}
 	}
@@ -86,7 +78,7 @@ export class SegmentRun {
 		}
 
 		if (this.#overlap > 0) {
-			guard.track(segment);
+			this.#writes.track(segment);
 		}
 
 		const response = await this.#open(signal);
@@ -122,10 +114,10 @@ export class SegmentRun {
 	async #open(signal: AbortSignal): Promise<OriginResponse> {
 		const context = this.#context;
 		const segment = this.#segment;
-		const {traits, host, services, file} = context;
+		const {traits, host, file} = context;
 		const {offset, end} = segment;
-		Logger.debug(`${context.record.id}: asks ${host} for bytes ${offset} to ${end} (${segment.for})`);
-		const isFurther = traits.slowestResponse > 0 && services.hosts.isFurther(host, segment);
+		Logger.debug(`${context.record.id}: asks ${host.name} for bytes ${offset} to ${end} (${segment.for})`);
+		const isFurther = traits.slowestResponse > 0 && host.isFurther(segment);
 		const silence = isFurther ? setTimeout(() => this.#fellSilent(), context.timeoutBeside) : undefined;
 		const askedAt = performance.now();
 		const range = {
@@ -150,8 +142,7 @@ export class SegmentRun {
 			return withoutMisstatedSize(opened, range);
 		}
 
-		const timeout = Math.min(context.responseTimeout, context.timeoutBeside);
-		const beside = context.samplesFirst ? undefined : context.sampled(context.source, () => timeout);
+		const beside = context.samplesFirst ? undefined : context.sampledBeside;
 		const {response, isMisstated} = await settleSize(opened, range, file.size, beside, signal);
 		traits.misstatesSize = isMisstated;
 		return response;
@@ -165,7 +156,7 @@ export class SegmentRun {
 		const {info, range, acceptsRanges} = response;
 		this.#guard.accepted();
 		if (file.size === Infinity && info.size !== Infinity) {
-			await this.#description.setSize(info.size);
+			await setSize(context, info.size);
 		}
 
 		const {record} = context;
@@ -198,12 +189,15 @@ export class SegmentRun {
 			segment.answered();
 			throw new DownStreamError(
 				'origin-truncated',
-				`${host} sent the whole file although it has sent parts before`,
+				`${host.name} sent the whole file although it has sent parts before`,
 			);
 		}
 
 		if (range.start === range.end && segment.offset < file.size) {
-			throw new DownStreamError('origin-misbehaved', `${host} sent no bytes from the middle of the file`);
+			throw new DownStreamError(
+				'origin-misbehaved',
+				`${host.name} sent no bytes from the middle of the file`,
+			);
 		}
 
 		if (range.end <= segment.offset && segment.offset < file.size) {
@@ -215,10 +209,10 @@ export class SegmentRun {
 			return false;
 		}
 
-		await this.#description.take(response);
-		Logger.debug(`${record.id}: ${host} sends bytes ${range.start} to ${range.end}`);
+		await recordFacts(context, response);
+		Logger.debug(`${record.id}: ${host.name} sends bytes ${range.start} to ${range.end}`);
 		segment.answered();
-		context.services.hosts.answered(host, segment);
+		host.answered(segment);
 		if (acceptsRanges) {
 			segment.end = Math.min(segment.end, range.end);
 		} else {
@@ -230,34 +224,36 @@ export class SegmentRun {
 		}
 
 		if (info.type !== undefined || range.start > 0 || range.start === range.end) {
-			this.#description.publish();
+			publish(context);
 		}
 
 		return true;
 	}
 
 	async #receive(response: OriginResponse): Promise<void> {
+		const context = this.#context;
 		const segment = this.#segment;
-		const overlap = this.#overlap;
+		const {bandwidth} = context;
 		const {signal} = segment.abort;
-		const stop = {signal, urgency: segment.retirement.signal};
+		const stop = {signal, urgency: segment.draining.signal};
 		const servesPlayer = () => segment.for === 'player';
 		let position = response.range.start;
 		for await (const chunk of response.body) {
 			for (let taken = 0; taken < chunk.length;) {
-				const granted = await this.#bandwidth.take(chunk.length - taken, servesPlayer, stop);
+				const granted = await bandwidth.take(chunk.length - taken, servesPlayer, stop);
 				const slice = chunk.subarray(taken, taken + granted);
 				taken += granted;
-				if (segment.isDraining && this.#bandwidth.isLimited) {
+				if (segment.isDraining && bandwidth.isLimited) {
 					// The bytes that the origin has sent ahead would exceed the limit, and all connections would pay for them.
 					return;
 				}
 
 				signal.throwIfAborted();
 				const storedFrom = performance.now();
-				await this.#store(position, slice);
-				if (position === 0 || !this.#context.hasFileInfo) {
-					await this.#description.takeFirstBytes(chunk);
+				const wanted = Math.max(0, this.#wantedEnd - position);
+				await this.#writes.store(segment, position, slice.subarray(0, wanted));
+				if (position === 0 || !context.hasFileInfo) {
+					await takeFirstBytes(context, chunk);
 				}
 
 				segment.storing += performance.now() - storedFrom;
@@ -265,74 +261,23 @@ export class SegmentRun {
 				segment.received += slice.length;
 				this.#measure();
 				this.#offerToSplit();
-				const wantedEnd = segment.end + overlap;
-				if (position >= wantedEnd && wantedEnd < response.range.end) {
+				if (position >= this.#wantedEnd && this.#wantedEnd < response.range.end) {
 					return;
 				}
 
-				await this.#bandwidth.yieldToPlayers(servesPlayer, stop);
+				await bandwidth.yieldToPlayers(servesPlayer, stop);
 			}
 		}
 
 		segment.isRead = true;
 		if (response.range.end === Infinity) {
-			await this.#description.reachedEnd(position, response.endIsProven ?? false);
+			await reachedEnd(context, position, response.endIsProven ?? false);
 		}
 	}
 
-	/** Writes the missing bytes of the chunk; cached ones must be the same. */
-	async #store(position: number, chunk: Uint8Array): Promise<void> {
-		const context = this.#context;
-		const segment = this.#segment;
-		const end = Math.min(position + chunk.length, segment.end + this.#overlap);
-		for (let at = position; at < end;) {
-			const {file} = context;
-			// Replaced once the size is known.
-			const {present} = file;
-			const isFirst = present.size === 0;
-			const cachedEnd = Math.min(present.runEnd(at), end);
-			if (cachedEnd > at) {
-				await compareWithCached(file, at, chunk.subarray(at - position, cachedEnd - position));
-				this.#guard.matched(segment, {start: at, end: cachedEnd});
-				at = cachedEnd;
-			} else {
-				const [hole = {start: at, end}] = present.holes({start: at, end});
-				const rival = [...context.writes.keys()].find(({start, end}) => start < hole.end && hole.start < end);
-				if (rival) {
-					await context.writes.get(rival);
-					continue;
-				}
-
-				const part = chunk.subarray(at - position, hole.end - position);
-				this.#guard.adding(segment, at);
-				await this.#write(hole, part);
-				segment.added &&= {start: segment.added.start, end: hole.end};
-				context.lastByteAt = Date.now();
-				context.hasWorked = true;
-				context.target.received(at, part);
-				at = hole.end;
-				if (isFirst) {
-					// Others waited for bytes to compare with.
-					context.wake();
-				}
-			}
-
-			segment.offset = Math.max(segment.offset, Math.min(at, segment.end));
-		}
-	}
-
-	async #write(hole: Range, bytes: Uint8Array): Promise<void> {
-		const {file, writes} = this.#context;
-		const writing = file.write(hole.start, bytes);
-		writes.set(
-			hole,
-			writing.catch(() => undefined),
-		);
-		try {
-			await writing;
-		} finally {
-			writes.delete(hole);
-		}
+	/** Another connection may take over the rest meanwhile. */
+	get #wantedEnd(): number {
+		return this.#segment.end + this.#overlap;
 	}
 
 	/** Decides once for each connection, when its rate is known, whether further ones are worthwhile. */
@@ -340,16 +285,16 @@ export class SegmentRun {
 		const context = this.#context;
 		const segment = this.#segment;
 		const rate = segment.firstRate;
-		if (rate === undefined || segment.isWorthMore !== undefined) {
+		if (rate === undefined || this.#isMeasured) {
 			return;
 		}
 
+		this.#isMeasured = true;
 		const connections = context.segments.size;
 		const {traits, maxConnections: max} = context;
 		context.lastRate = rate;
-		segment.isWorthMore = isWorthMore(rate, connections);
 		traits.connectionTarget = connectionTarget(traits.connectionTarget, {rate, connections, max});
-		if (segment.isWorthMore) {
+		if (isWorthMore(rate, connections)) {
 			context.wake();
 		}
 	}
@@ -357,8 +302,8 @@ export class SegmentRun {
 	/** Offers a part of the segment to another connection, once, when its rate is known. */
 	#offerToSplit(): void {
 		const segment = this.#segment;
-		if (!segment.wasOfferedForSplit && segment.rate !== undefined && segment.offset < segment.end) {
-			segment.wasOfferedForSplit = true;
+		if (!this.#isOffered && segment.rate !== undefined && segment.offset < segment.end) {
+			this.#isOffered = true;
 			this.#context.wake();
 		}
 	}
@@ -367,9 +312,9 @@ export class SegmentRun {
 
 	/** Hosts may ignore further connections. A single connection keeps waiting. */
 	#fellSilent(): void {
-		const {traits, segments, services, host, timeoutBeside} = this.#context;
+		const {traits, segments, host, timeoutBeside} = this.#context;
 		traits.connectionTarget = afterRefusal(segments.size);
-		if (!services.hosts.refused(host, this.#segment)) {
+		if (!host.refused(this.#segment)) {
 			// The origin may need this long.
 			traits.slowestResponse = timeoutBeside;
 		}
@@ -380,13 +325,13 @@ export class SegmentRun {
 	#failed(cause: unknown): void {
 		const context = this.#context;
 		const segment = this.#segment;
-		const {traits, segments, services, host, state, target, lastByteAt} = context;
+		const {traits, segments, host, state, target, lastByteAt} = context;
 		const error = this.#guard.classify(cause, segment);
 		const isOneTooMany =
 			error instanceof DownStreamError &&
 			!segment.isAnswered &&
 			mayMeanTooMany(error, context.hasFileInfo) &&
-			services.hosts.refused(host, segment, {
+			host.refused(segment, {
 				retryAfterMs: error.retryAfterMs,
 				isPlain: isPlainRefusal(error),
 			});
@@ -403,7 +348,7 @@ export class SegmentRun {
 	#tooShort(): DownStreamError {
 		return new DownStreamError(
 			'origin-truncated',
-			`${this.#context.host} sent less than ${overlapBytes} bytes`,
+			`${this.#context.host.name} sent less than ${overlapBytes} bytes`,
 		);
 	}
 }

@@ -1,7 +1,6 @@
 // The open connections of one download, each with the range that it fetches.
 import type {SegmentUse} from '../../downstream.ts';
 import type {SegmentPlan} from './next-segment.ts';
-import type {Range} from '../store/range-set.ts';
 
 /** Milliseconds after which the rate of a connection is roughly known. */
 const settlingMs = 25;
@@ -15,7 +14,7 @@ const sustainedMs = 1000;
  */
 const busyPart = 0.8;
 /** Milliseconds to read the bytes that are in the socket. */
-const retiringMs = 50;
+const drainMs = 50;
 
 /** In the order in which segments are ended. */
 const uses: readonly SegmentUse[] = ['fill', 'pledge', 'player'];
@@ -39,23 +38,15 @@ export class Segment {
 	isRead = false;
 	/** Bytes since the response. */
 	received = 0;
-	/** Whether further connections are worthwhile; undefined until the rate is known. */
-	isWorthMore: boolean | undefined;
 	/** The response is the whole file, read in order. */
 	isWhole = false;
-	/**
-	 * Bytes added since the response last matched cached bytes; undefined where a strong ETag names the version.
-	 */
-	added: Range | undefined;
-	/** Whether a pass has considered a split of the segment. */
-	wasOfferedForSplit = false;
 	/** Milliseconds since the epoch. */
 	readonly openedAt = Date.now();
 	readonly abort = new AbortController();
 	/** Runs while no reader needs the segment, or while it drains. */
 	linger: NodeJS.Timeout | undefined;
 	/** Aborted once the connection drains: it reads only bytes that were sent already. */
-	readonly retirement = new AbortController();
+	readonly draining = new AbortController();
 
 	constructor(plan: SegmentPlan) {
 		this.start = plan.start;
@@ -100,7 +91,7 @@ export class Segment {
 
 	/** The connection is ending, and counts no longer. */
 	get isDraining(): boolean {
-		return this.retirement.signal.aborted;
+		return this.draining.signal.aborted;
 	}
 
 	#rateAfter(least: number): number | undefined {
@@ -167,8 +158,8 @@ export class Segments {
 	/** Yields the connection after reading the bytes in flight: they would be sent again. */
 	drain(segment: Segment): void {
 		clearTimeout(segment.linger);
-		segment.linger = setTimeout(() => this.end(segment), retiringMs);
-		segment.retirement.abort();
+		segment.linger = setTimeout(() => this.end(segment), drainMs);
+		segment.draining.abort();
 		this.#onEnd(segment);
 	}
 

@@ -39,6 +39,14 @@ const samplesAfterPause = 2;
 /** Enough to tell a page from a file. */
 const firstPiece: Range = {start: 0, end: sampleSize};
 
+/** Cached bytes, and the source that they are compared with. */
+export type Comparison = {
+	readonly file: SparseFile;
+	readonly source: DataSource;
+	readonly cached: CachedVersion;
+	readonly signal: AbortSignal;
+};
+
 /** Throws `origin-sent-page` for a page in place of the file: a login, an error or a portal is no version of it. */
 export async function refusePage(
 	cached: CachedVersion,
@@ -61,13 +69,8 @@ export async function refusePage(
  * Rejects with `origin-changed` if the new value stays or bytes differ, with the errors of the source, or with the
  * signal's reason.
  */
-export async function examineSuspicion(
-	file: SparseFile,
-	source: DataSource,
-	cached: CachedVersion,
-	suspicion: Suspicion,
-	signal: AbortSignal,
-): Promise<void> {
+export async function examineSuspicion(comparison: Comparison, suspicion: Suspicion): Promise<void> {
+	const {file, source, signal} = comparison;
 	const {label, was, is} = suspicion;
 	const samples = await provenSamplesOf(file, present => samplesOf(present, sampleCounts.deep));
 	// Without cached bytes, only labels can be compared.
@@ -88,7 +91,7 @@ export async function examineSuspicion(
 	let agreeing = 0;
 	// A server that has not been asked may have another file behind its label.
 	let othersAgree = false;
-	for await (const [{validator}] of agreeingResponses(file, source, cached, ranges, signal, prepare)) {
+	for await (const [{validator}] of agreeingResponses(comparison, ranges, prepare)) {
 		agreeing++;
 		flips ||= labels[label](validator) !== is;
 		othersAgree ||= labels[label](validator) !== was;
@@ -107,11 +110,8 @@ export async function examineSuspicion(
  * where they do not. An origin without ranges is read for the first sample only, and not at all if that is far.
  */
 export async function* agreeingResponses(
-	file: SparseFile,
-	source: DataSource,
-	cached: CachedVersion,
+	{file, source, cached, signal}: Comparison,
 	samples: readonly Range[],
-	signal: AbortSignal,
 	prepare?: (index: number) => Promise<void>,
 ): AsyncGenerator<[response: OriginResponse, isCompared: boolean], void, undefined> {
 	let acceptsRanges = true;
@@ -144,16 +144,13 @@ export async function* agreeingResponses(
  * `agreeingResponses` throws.
  */
 async function compareSamples(
-	file: SparseFile,
-	source: DataSource,
-	cached: CachedVersion,
+	comparison: Comparison,
 	samples: readonly Range[],
-	signal: AbortSignal,
 ): Promise<{suspicion?: Suspicion; areCompared: boolean}> {
 	let areCompared = true;
-	for await (const [response, isCompared] of agreeingResponses(file, source, cached, samples, signal)) {
+	for await (const [response, isCompared] of agreeingResponses(comparison, samples)) {
 		areCompared &&= isCompared;
-		const suspicion = suspicionOf(cached, response);
+		const suspicion = suspicionOf(comparison.cached, response);
 		if (suspicion) {
 			return {suspicion, areCompared};
 		}
@@ -178,16 +175,11 @@ export async function sendsPage(source: DataSource, signal: AbortSignal): Promis
 }
 
 /** Compares one sample at a random place: repeated calls leave no place unseen. */
-export async function compareOneSample(
-	file: SparseFile,
-	source: DataSource,
-	cached: CachedVersion,
-	signal: AbortSignal,
-): Promise<Suspicion | undefined> {
-	const samples = await provenSamplesOf(file, present =>
+export async function compareOneSample(comparison: Comparison): Promise<Suspicion | undefined> {
+	const samples = await provenSamplesOf(comparison.file, present =>
 		present.size > 0 ? [sampleAt(present, Math.random())] : [],
 	);
-	const {suspicion} = await compareSamples(file, source, cached, samples, signal);
+	const {suspicion} = await compareSamples(comparison, samples);
 	return suspicion;
 }
 
@@ -219,18 +211,14 @@ export class CachedVersionCheck {
 	}
 
 	/** Rejects with `origin-changed`, the errors of the source, or the signal's reason. */
-	async run(
-		file: SparseFile,
-		source: DataSource,
-		cached: CachedVersion,
-		signal: AbortSignal,
-	): Promise<Suspicion | undefined> {
+	async run(comparison: Comparison): Promise<Suspicion | undefined> {
+		const {signal} = comparison;
 		if (this.#samples === undefined) {
 			return undefined;
 		}
 
 		signal.throwIfAborted();
-		this.#running ??= this.#run(file, source, cached, this.#samples);
+		this.#running ??= this.#run(comparison, this.#samples);
 		return orAborted(this.#running, signal);
 	}
 
@@ -240,18 +228,13 @@ export class CachedVersionCheck {
 		this.#running = undefined;
 	}
 
-	async #run(
-		file: SparseFile,
-		source: DataSource,
-		cached: CachedVersion,
-		between: number,
-	): Promise<Suspicion | undefined> {
+	async #run(comparison: Comparison, between: number): Promise<Suspicion | undefined> {
 		const abort = new AbortController();
 		this.#abort = abort;
 		const signal = AbortSignal.any([this.#ending, abort.signal]);
 		try {
-			const samples = await provenSamplesOf(file, present => samplesOf(present, between));
-			const {suspicion, areCompared} = await compareSamples(file, source, cached, samples, signal);
+			const samples = await provenSamplesOf(comparison.file, present => samplesOf(present, between));
+			const {suspicion, areCompared} = await compareSamples({...comparison, signal}, samples);
 			// Meanwhile, a deeper check may have been required.
 			if (suspicion === undefined && areCompared && this.#samples === between) {
 				this.#samples = undefined;

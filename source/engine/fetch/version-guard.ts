@@ -1,14 +1,21 @@
-// Keeps two versions of the file apart: decides when cached bytes are compared with the origin's, and which responses
-// are compared with the bytes around them.
+// Keeps two versions of the file apart: decides when cached bytes are compared with the origin's, and what a difference
+// means.
 import {DownStreamError} from '../../downstream.ts';
 import {Logger} from '../../log.ts';
 import type {OriginResponse} from '../origin/data-source.ts';
-import type {Range} from '../store/range-set.ts';
 import type {FetchContext} from './fetch-context.ts';
 import {mayMeanTooMany} from './refusals.ts';
 import type {Segment} from './segments.ts';
-import {CachedVersionCheck, compareOneSample, examineSuspicion, refusePage} from './version-check.ts';
 import {
+	CachedVersionCheck,
+	compareOneSample,
+	examineSuspicion,
+	refusePage,
+	type Comparison,
+} from './version-check.ts';
+import {overlapBytes} from './compared-writes.ts';
+import {
+	isChange,
 	refuseOtherSize,
 	ShortResponse,
 	suspicionOf,
@@ -16,8 +23,6 @@ import {
 	type Suspicion,
 } from './version-labels.ts';
 
-/** Bytes that a request without a strong ETag repeats at both ends, for comparison. */
-export const overlapBytes = 4096;
 /** Milliseconds without a byte after which cached bytes are compared again, even with a strong ETag. */
 const trustMs = 60_000;
 /** Consecutive short responses that may be refusals. */
@@ -26,10 +31,6 @@ const maxShortResponses = 3;
 export class VersionGuard {
 	readonly #context: FetchContext;
 	readonly #exclusively: (act: () => Promise<void>) => Promise<void>;
-	/** Segments that await a comparison with the bytes before and after them. */
-	readonly #unproven = new Set<Segment>();
-	/** Offsets of cached bytes that a response contradicted or did not reach, each with the error. */
-	readonly #contradictions = new Map<number, unknown>();
 	#cachedCheck: CachedVersionCheck;
 	/** When the cached bytes last matched the origin's, in milliseconds since the epoch. */
 	#checkedAt = Date.now();
@@ -47,7 +48,6 @@ export class VersionGuard {
 
 	/** Call when another source begins. */
 	forgetResponses(): void {
-		this.#contradictions.clear();
 		this.#short = undefined;
 	}
 
@@ -74,34 +74,7 @@ export class VersionGuard {
 		}
 	}
 
-	/** No response awaits a comparison with the cached bytes. */
-	get isProven(): boolean {
-		return this.#unproven.size === 0;
-	}
-
-	/**
-	 * The end of the readable bytes for a reader that began at `start` and is at `offset`: it may not pass from a
-	 * response into cached bytes before the two were compared. Throws the response's error if they differ.
-	 */
-	readableEnd(start: number, offset: number): number {
-		if (start < offset && this.#contradictions.has(offset)) {
-			throw this.#contradictions.get(offset);
-		}
-
-		return this.#comparedEnd(start, offset);
-	}
-
-	/** Whether such a reader may go on at `offset`. */
-	isReadable(start: number, offset: number): boolean {
-		return !(start < offset && this.#contradictions.has(offset)) && this.#comparedEnd(start, offset) > offset;
-	}
-
-	#comparedEnd(start: number, offset: number): number {
-		const ends = [...this.#unproven].flatMap(({added}) => (added ? [added.end] : []));
-		return Math.min(Infinity, ...ends.filter(end => start < end && offset <= end));
-	}
-
-	get cachedVersion(): CachedVersion {
+	get #cachedVersion(): CachedVersion {
 		const {file, record} = this.#context;
 		const {info, validator = {}, hasUnstableValidator = false} = record;
 		return {
@@ -113,17 +86,15 @@ export class VersionGuard {
 		};
 	}
 
-	/** A strong ETag identifies the version. */
-	get isNamed(): boolean {
-		const {record, traits} = this.#context;
-		const {validator, hasUnstableValidator = false} = record;
-		return validator?.etag !== undefined && !traits.lacksEtag && !hasUnstableValidator;
+	/** The cached bytes and their version now, to compare with samples of a source. */
+	comparison(signal: AbortSignal, source = this.#context.sampled()): Comparison {
+		return {file: this.#context.file, source, cached: this.#cachedVersion, signal};
 	}
 
 	/** Bytes that a request repeats at each end, to compare a response without a strong ETag. */
 	get overlap(): number {
-		const {hasFileInfo, acceptsRanges} = this.#context;
-		return this.isNamed || !hasFileInfo || !acceptsRanges ? 0 : overlapBytes;
+		const {hasFileInfo, acceptsRanges, isNamed} = this.#context;
+		return isNamed || !hasFileInfo || !acceptsRanges ? 0 : overlapBytes;
 	}
 
 	/** Nothing identifies the version, and no byte is cached for a comparison. */
@@ -161,14 +132,13 @@ export class VersionGuard {
 			return undefined;
 		}
 
-		const source = this.#context.sampled();
-		const suspicion = await this.#cachedCheck.run(file, source, this.cachedVersion, signal);
+		const suspicion = await this.#cachedCheck.run(this.comparison(signal));
 		this.#checkedAt = Date.now();
 		return suspicion;
 	}
 
-	compareSample(signal: AbortSignal, source = this.#context.sampled()): Promise<Suspicion | undefined> {
-		return compareOneSample(this.#context.file, source, this.cachedVersion, signal);
+	compareSample(signal: AbortSignal): Promise<Suspicion | undefined> {
+		return compareOneSample(this.comparison(signal));
 	}
 
 	/**
@@ -176,14 +146,7 @@ export class VersionGuard {
 	 * began with the same version.
 	 */
 	compareBeside(signal: AbortSignal): Promise<Suspicion | undefined> {
-		const {responseTimeout, timeoutBeside, source} = this.#context;
-		const timeout = Math.min(responseTimeout, timeoutBeside);
-		return this.#beside(() =>
-			this.compareSample(
-				signal,
-				this.#context.sampled(source, () => timeout),
-			),
-		);
+		return this.#beside(() => compareOneSample(this.comparison(signal, this.#context.sampledBeside)));
 	}
 
 	/**
@@ -231,7 +194,7 @@ export class VersionGuard {
 			return undefined;
 		}
 
-		const cached = this.cachedVersion;
+		const cached = this.#cachedVersion;
 		await refusePage(cached, response, this.#context.source);
 		refuseOtherSize(cached, response);
 		return suspicionOf(cached, response);
@@ -271,76 +234,18 @@ export class VersionGuard {
 	}
 
 	async #examine(suspicion: Suspicion, signal: AbortSignal): Promise<void> {
-		const {file, record, recordFile, target, lastByteAt} = this.#context;
+		const {record, recordFile, target, lastByteAt} = this.#context;
 		const {label, was, is} = suspicion;
 		const beganAt = Date.now();
 		Logger.info(`${record.id}: ${label} ${was} is ${is} now; comparing samples`);
 		try {
-			await examineSuspicion(file, this.#context.sampled(), this.cachedVersion, suspicion, signal);
+			await examineSuspicion(this.comparison(signal), suspicion);
 			Logger.info(`${record.id}: the ${label} does not keep its value; comparing bytes instead`);
 			await recordFile.save({hasUnstableValidator: true});
 		} catch (error) {
 			if (!signal.aborted) {
 				target.failed(this.asTransient(this.classify(error)), Math.max(beganAt, lastByteAt ?? 0));
 			}
-		}
-	}
-
-	// Bytes of a response
-
-	/** The segment awaits a comparison with the bytes around it. */
-	track(segment: Segment): void {
-		this.#unproven.add(segment);
-	}
-
-	/** The segment has ended: no further byte can contradict it. */
-	release(segment: Segment): void {
-		if (this.#unproven.delete(segment)) {
-			this.#context.target.identified();
-		}
-	}
-
-	/** Call before a write of bytes that begin at `offset`: a reader must not pass their end before the comparison. */
-	adding(segment: Segment, offset: number): void {
-		if (!this.isNamed) {
-			this.track(segment);
-			segment.added ??= {start: offset, end: offset};
-		}
-	}
-
-	/** Call when the response has repeated cached bytes. */
-	matched(segment: Segment, {start, end}: Range): void {
-		for (const offset of this.#contradictions.keys()) {
-			if (start <= offset && offset < end) {
-				this.#contradictions.delete(offset);
-			}
-		}
-
-		const {file, state} = this.#context;
-		const {added} = segment;
-		if (added && (end - added.end >= overlapBytes || end === file.present.runEnd(added.end))) {
-			segment.added = undefined;
-			state.readers.recheck();
-			// A part is still to be compared at its other end; a whole response is not read to its end.
-			if (segment.isWhole) {
-				this.release(segment);
-			}
-		}
-	}
-
-	/** Removes the bytes of a response before cached bytes that it contradicted or did not reach. */
-	retract(segment: Segment, error?: unknown): void {
-		const {file, state, target} = this.#context;
-		const {added} = segment;
-		segment.added = undefined;
-		if (added && file.present.runEnd(added.end) > added.end) {
-			if (error !== undefined) {
-				this.#contradictions.set(added.end, error);
-			}
-
-			const start = isChange(error) ? added.start : Math.max(added.start, added.end - overlapBytes);
-			target.disproved({start, end: added.end});
-			state.readers.recheck();
 		}
 	}
 
@@ -359,7 +264,7 @@ export class VersionGuard {
 		if (error instanceof ShortResponse && this.#mayPass(error, segment)) {
 			return new DownStreamError(
 				'origin-truncated',
-				`${this.#context.host} responds with ${error.bytes} bytes in place of the file`,
+				`${this.#context.host.name} responds with ${error.bytes} bytes in place of the file`,
 				{cause: error},
 			);
 		}
@@ -384,11 +289,11 @@ export class VersionGuard {
 
 	/** A page or an empty response is transient if the source has worked in this run and no new link is available. */
 	asTransient(error: unknown): unknown {
-		const {hasWorked, services, record} = this.#context;
+		const {hasWorked, state} = this.#context;
 		const isPage =
 			error instanceof DownStreamError &&
 			(error.code === 'origin-sent-page' || error.status === 204 || error.status === 205);
-		return isPage && hasWorked && !services.newLink(record)
+		return isPage && hasWorked && !state.hasNewLinks
 			? new DownStreamError('origin-busy', error.message, {cause: error})
 			: error;
 	}
@@ -401,8 +306,4 @@ export class VersionGuard {
 			state.ending,
 		);
 	}
-}
-
-function isChange(error: unknown): boolean {
-	return error instanceof DownStreamError && error.code === 'origin-changed';
 }

@@ -81,6 +81,10 @@ export function suspicionOf(cached: CachedVersion, {validator}: OriginResponse):
 	return undefined;
 }
 
+export function isChange(error: unknown): boolean {
+	return error instanceof DownStreamError && error.code === 'origin-changed';
+}
+
 /** The error for a response whose bytes differ. */
 export function bytesChanged(cached: CachedVersion, response: OriginResponse): DownStreamError {
 	return originChanged(differingBytes, {suspicion: suspicionOf(cached, response)});
