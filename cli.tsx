@@ -136,7 +136,7 @@ async function main(stopped: AbortSignal): Promise<number> {
 		default: {
 			const {runCommand} = await headless();
 			const isGood = await runCommand(name, operands, settings, commandOutput, stopped);
-			return stopped.aborted ? interrupted : isGood ? 0 : 1;
+			return isGood ? 0 : stopped.aborted ? interrupted : 1;
 		}
 	}
 }
@@ -176,7 +176,7 @@ async function withoutCommand(
 	const {forwardUrls} = await headless();
 	const wereAccepted = await forwardUrls(checked, settings, commandOutput, stopped);
 	if (wereAccepted !== undefined) {
-		return stopped.aborted ? interrupted : wereAccepted ? 0 : 1;
+		return wereAccepted ? 0 : stopped.aborted ? interrupted : 1;
 	}
 
 	const {serveUntilDone} = await headless();
