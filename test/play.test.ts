@@ -3,12 +3,13 @@ import {chmod, readFile, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import {test} from 'node:test';
-import {setTimeout as sleep} from 'node:timers/promises';
+import {setImmediate as nextTurn, setTimeout as sleep} from 'node:timers/promises';
+import {untilDone} from '../source/cli/run/serve.ts';
 import {playDownload, playerCommand, startArguments} from '../source/requests/launch-player.ts';
 import {cleanText} from '../source/text/clean-text.ts';
 import {blankDownload} from './support/blank-download.ts';
 import {temporaryFolder} from './support/engines.ts';
-import {MemoryDownStream} from './support/memory-downstream.ts';
+import {download, MemoryDownStream} from './support/memory-downstream.ts';
 
 test('the first installed player is used unless one is named', async t => {
 	const folder = await temporaryFolder(t);
@@ -102,4 +103,59 @@ for (const [command, expected] of [
 test('a film from its start needs no options for its position', () => {
 	assert.deepEqual(startArguments(['mpv'], {title: 'A', startMs: 0}), ['--force-media-title=A']);
 	assert.deepEqual(startArguments(['vlc'], {title: 'A', startMs: 0}), []);
+});
+
+const mpv = {id: '1', name: 'mpv 0.38', offset: 0, ready: 0, readyMs: null, blocked: false, connected: true};
+const playback = {
+	player: 'mpv 0.38.0',
+	durationMs: 60_000,
+	paused: false,
+	speed: 1,
+	offset: null,
+	stalled: false,
+	stalls: 0,
+	subtitles: null,
+};
+
+test('a run ends once the file is complete and its linked player has ended', async t => {
+	t.mock.timers.enable({apis: ['setTimeout', 'Date'], now: 1_000_000});
+	const downstream = new MemoryDownStream();
+	const {signal} = new AbortController();
+	let outcome: string | undefined;
+	downstream.change({downloads: [download({status: 'complete', playback, players: [mpv]})]});
+	const ended = untilDone(downstream, signal, {since: Date.now()}).then(result => {
+		outcome = result;
+	});
+	// A paused player closes its connection.
+	downstream.change({downloads: [download({status: 'complete', playback})]});
+	for (let second = 0; second < 40; second++) {
+		t.mock.timers.tick(1000);
+		await nextTurn();
+	}
+
+	assert.equal(outcome, undefined);
+	downstream.change({downloads: [download({status: 'complete', players: [{...mpv, connected: false}]})]});
+	await ended;
+	assert.equal(outcome, 'done');
+});
+
+test('a run waits 30 s for a player without a link to connect again', async t => {
+	t.mock.timers.enable({apis: ['setTimeout', 'Date'], now: 1_000_000});
+	const downstream = new MemoryDownStream();
+	const {signal} = new AbortController();
+	let outcome: string | undefined;
+	downstream.change({downloads: [download({status: 'complete', players: [mpv]})]});
+	const ended = untilDone(downstream, signal, {since: Date.now()}).then(result => {
+		outcome = result;
+	});
+	downstream.change({downloads: [download({status: 'complete', players: [{...mpv, connected: false}]})]});
+	for (let second = 0; second < 29; second++) {
+		t.mock.timers.tick(1000);
+		await nextTurn();
+	}
+
+	assert.equal(outcome, undefined);
+	t.mock.timers.tick(1000);
+	await ended;
+	assert.equal(outcome, 'done');
 });

@@ -13,7 +13,7 @@ import {aborted} from '../../wait.ts';
 import {start, type EngineHost} from '../../host/engine-host.ts';
 import type {Settings} from '../settings.ts';
 
-/** A finished run ends once no player has read for this long. */
+/** A finished run ends once no player has been connected for this long: unlinked players connect again after a pause. */
 const playersGoneMs = 30_000;
 
 /** `serve`: runs until the signal aborts. */
@@ -35,7 +35,7 @@ export async function serve(
 
 /**
  * The program without a command and without a dashboard. On a terminal it takes typed commands until `quit`. Otherwise
- * it ends once everything is done, has failed or has received no data for `giveUpAfter`, and no player has read for 30 s.
+ * it ends once everything is done, has failed or has received no data for `giveUpAfter`, and the players have left (`untilDone`).
  * It serves while the URLs are still being read.
  */
 export async function serveUntilDone(
@@ -140,8 +140,9 @@ async function untilQuit({engine}: EngineHost, settings: Settings, stopped: Abor
 }
 
 /**
- * Resolves once no download is in progress and no player has read one of them for 30 s. Downloads without data for
- * `giveUpAfter` ms are no longer in progress. The last read counts as at `since` (milliseconds since the epoch) or later.
+ * Resolves once no download is in progress and all players have left: a linked one at its end, others after 30 s without a
+ * connection, counted from `since` (milliseconds since the epoch) at the earliest. Downloads without data for `giveUpAfter`
+ * ms are no longer in progress.
  */
 export async function untilDone(
 	downstream: DownloadEngine,
@@ -154,6 +155,7 @@ export async function untilDone(
 ): Promise<Outcome> {
 	const quiet = new QuietTime();
 	let lastPlayer = since;
+	let hasLink = false;
 	let timer: NodeJS.Timeout | undefined;
 	let wake = () => {};
 	const unsubscribe = downstream.subscribe(() => wake());
@@ -163,7 +165,10 @@ export async function untilDone(
 		for (;;) {
 			const downloads = downstream.snapshot.downloads.filter(download => isIncluded(download));
 			const now = Date.now();
-			lastPlayer = downloads.some(({players}) => players.length > 0) ? now : lastPlayer;
+			const isLinked = downloads.some(({playback}) => playback !== null);
+			const isRead = downloads.some(({players}) => players.some(({connected}) => connected));
+			hasLink ||= isLinked;
+			lastPlayer = isLinked || isRead ? now : hasLink ? -Infinity : lastPlayer;
 			const isOver = downloads.every(download => isAtRest(download));
 			const isFinished = isOver || quiet.look(downloads, now) >= giveUpAfter;
 			const rest = lastPlayer + playersGoneMs - now;
