@@ -104,9 +104,10 @@ dashboardTest(
 		await screen.press('x', '▸ Keep it');
 		await screen.shows('↑↓ or j k');
 		await screen.read();
-		await screen.press('k', '▸ Remove and delete the file');
-		await screen.press('h', '▸ Remove from the list');
-		await screen.press(['j', 'l'], '▸ Keep it');
+		await screen.press(['k', 'k', 'j'], '▸ Remove from the list');
+		await screen.press(['l', 'l', 'l'], '▸ Remove and delete the file');
+		await screen.press(['h', 'up'], '▸ Keep it');
+		await screen.press('shift+tab', '▸ Remove and delete the file');
 		await screen.press('d');
 		assert.match(screen.text, /Remove this download\?/);
 		assert.deepEqual(downstream.calls, []);

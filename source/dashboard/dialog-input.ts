@@ -1,8 +1,8 @@
 // Keys, pastes and clicks for the open dialog.
 import {cleanText} from '../text/clean-text.ts';
 import {
+	cycledFocus,
 	focused,
-	movedFocus,
 	pasteIntoForm,
 	pressForm,
 	showsCompletions,
@@ -96,7 +96,7 @@ export class DialogInput {
 			} else if (names.length > 1 && !showsCompletions(form)) {
 				this.#ui.showForm(withCompletions(form, names));
 			} else {
-				this.#ui.showForm(movedFocus(form, 1));
+				this.#ui.showForm(cycledFocus(form, 1));
 			}
 		});
 	}

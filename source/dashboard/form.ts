@@ -111,12 +111,12 @@ export function pressForm(form: Form, key: string, cells: number): FormAction | 
 	}
 
 	const name = item ? key : (movements[key] ?? key);
-	if (name === 'tab' || name === 'down') {
-		return {kind: 'changed', form: movedFocus(form, 1)};
+	if (name === 'tab' || name === 'shift+tab') {
+		return {kind: 'changed', form: cycledFocus(form, name === 'tab' ? 1 : -1)};
 	}
 
-	if (name === 'shift+tab' || name === 'up') {
-		return {kind: 'changed', form: movedFocus(form, -1)};
+	if (name === 'up' || name === 'down') {
+		return {kind: 'changed', form: movedFocus(form, name === 'up' ? -1 : 1)};
 	}
 
 	if (key === 'return') {
@@ -158,9 +158,18 @@ export function pasteIntoForm(form: Form, text: string): Form {
 	return item?.kind === 'text' ? withItem(form, {...item, field: insertText(item.field, text)}) : form;
 }
 
+function stopsOf(form: Form): number {
+	return fieldsOf(form).length + form.buttons.length;
+}
+
+/** Moves the focus; it stops at both ends, the last of which may delete. */
+function movedFocus(form: Form, by: 1 | -1): Form {
+	return {...form, focus: Math.min(Math.max(form.focus + by, 0), stopsOf(form) - 1)};
+}
+
 /** Moves the focus and wraps around. */
-export function movedFocus(form: Form, by: 1 | -1): Form {
-	const count = fieldsOf(form).length + form.buttons.length;
+export function cycledFocus(form: Form, by: 1 | -1): Form {
+	const count = stopsOf(form);
 	return {...form, focus: (form.focus + by + count) % count};
 }
 
