@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import {mock, test} from 'node:test';
+import {wrapped} from '../source/dashboard/dialog-view.tsx';
 import {costWords} from '../source/dashboard/dialogs/safe.ts';
 import {DownStreamError, type Download} from '../source/downstream.ts';
 import {blankPledge} from './support/blank-download.ts';
@@ -615,3 +616,9 @@ dashboardTest(
 		await screen.press('L', /film-0\.mkv: ! safe 1:00-2:00$/m);
 	},
 );
+
+test('a line breaks between words, never before a unit', () => {
+	assert.deepEqual(wrapped('from 39.6 and 39.8 MiB', 20), ['from 39.6 and', '39.8 MiB']);
+	assert.deepEqual(wrapped('at 256 KiB/s it plays', 9), ['at', '256 KiB/s', 'it plays']);
+	assert.deepEqual(wrapped('a BBC film', 5), ['a BBC', 'film']);
+});

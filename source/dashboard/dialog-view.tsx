@@ -266,10 +266,13 @@ function withKey(text: string, key: string | undefined): Line {
 		: [span(text.slice(0, at)), span(text.slice(at, at + 1), 'key'), span(text.slice(at + 1))];
 }
 
-/** Wraps at blanks, and inside words longer than a line. */
+/** A blank, except that before a unit. */
+const breaks = / (?![KMGTPE]?i?B\b)/;
+
+/** Wraps at blanks, but not between a number and its unit, and inside words longer than a line. */
 export function wrapped(text: string, cells: number): string[] {
 	const lines: string[] = [''];
-	for (const word of text.split(' ')) {
+	for (const word of text.split(breaks)) {
 		for (const piece of pieces(word, cells)) {
 			const last = lines.at(-1)!;
 			if (last === '') {
