@@ -490,6 +490,20 @@ dashboardTest('a key without a command says so, and d is x', {downloads: films(1
 });
 
 dashboardTest(
+	'a late answer of the terminal in three reads is no key',
+	{downloads: films(2)},
+	async screen => {
+		for (const part of ['\u001B]11;rgb:1f1f/1f1f/1f1f', '\u001B', '\\', 'j']) {
+			await screen.press(part);
+			await screen.read();
+		}
+
+		await screen.shows('▸ ↓ film-1.mkv');
+		assert.doesNotMatch(screen.text, /does nothing/);
+	},
+);
+
+dashboardTest(
 	'details show every player, every connection and the last error',
 	{
 		downloads: films(2, {

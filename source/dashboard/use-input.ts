@@ -9,6 +9,8 @@ const doubleClickMs = 400;
 /** Control sequences without their escape: late answers, releases of a mouse button, unknown keys. */
 // oxlint-disable-next-line no-control-regex -- terminals end answers with BEL
 const controlSequence = /^(?:\]?\d+;rgba?:[\da-f/]*(?:\u0007|\u001B?\\)?|\[[\d:;<=>?]+[ -/]*[@-~])/i;
+/** An answer whose end, ESC and a backslash, arrives in a later read. */
+const openAnswer = /^\]?\d+;rgba?:[\da-f/]*$/i;
 /** The keys of a screen that is too small for anything else. */
 const smallKeys: ReadonlySet<string> = new Set(['q', 'ctrl+c', 'ctrl+z']);
 
@@ -22,6 +24,7 @@ export type InputOptions = {
 
 export function useInput({controller, takeAnswer, targets}: InputOptions): void {
 	const clicked = useRef({x: -1, y: -1, at: 0});
+	const isAnswerOpen = useRef(false);
 	const click = (event: MouseEvent) => {
 		const {x, y, at} = clicked.current;
 		const hit = targets && hitTest(event, targets());
@@ -40,7 +43,9 @@ export function useInput({controller, takeAnswer, targets}: InputOptions): void 
 
 		takeAnswer(input);
 		const typed = input.replace(controlSequence, '');
-		if (typed === '' && input !== '') {
+		const isEnd = isAnswerOpen.current && input === '\\';
+		isAnswerOpen.current = openAnswer.test(input) || (isAnswerOpen.current && key.escape);
+		if (isEnd || (typed === '' && input !== '')) {
 			return;
 		}
 
