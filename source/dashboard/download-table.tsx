@@ -26,7 +26,7 @@ import {playMark} from './playback.ts';
 import {sparkline} from './sparkline.ts';
 import {useTheme} from './theme.ts';
 
-export type DownloadTableProps = {
+type DownloadTableProps = {
 	/** The visible ones. */
 	readonly downloads: readonly Download[];
 	readonly selected: DownloadId | undefined;

@@ -12,7 +12,7 @@ const controlSequence = /^(?:\]?\d+;rgba?:[\da-f/]*(?:\u0007|\u001B?\\)?|\[[\d:;
 /** The keys of a screen that is too small for anything else. */
 const smallKeys: ReadonlySet<string> = new Set(['q', 'ctrl+c', 'ctrl+z']);
 
-export type InputOptions = {
+type InputOptions = {
 	readonly controller: Controller;
 	/** Takes an answer of the terminal, which may arrive among the keys. */
 	takeAnswer(this: void, input: string): void;
