@@ -108,6 +108,10 @@ export class Host {
 
 	leave(user: HostUser): void {
 		this.#users.delete(user);
+		if (this.#attempts.delete(user)) {
+			this.#watch();
+			this.#wakeSoon();
+		}
 	}
 
 	/** Ends one connection in favour of a waiting player, unless players wait for all of them. */
