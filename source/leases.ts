@@ -41,6 +41,7 @@ export class Leases {
 	readonly #leases = new Map<string, Lease>();
 	/** The downloads that leases have added or resumed, and no other client has commanded since. */
 	readonly #holds = new Map<DownloadId, Hold>();
+	#isClosed = false;
 
 	constructor(engine: DownloadEngine, grace = graceMs) {
 		this.#engine = engine;
@@ -104,8 +105,9 @@ export class Leases {
 		this.#letGo(name);
 	}
 
-	/** The instance ends: nothing is undone. */
+	/** The instance ends: nothing is undone, not even a command that is still running. */
 	close(): void {
+		this.#isClosed = true;
 		for (const name of this.#leases.keys()) {
 			this.release(name);
 		}
@@ -129,7 +131,7 @@ export class Leases {
 	/** Ends the lease if no connection comes in time. */
 	#wait(name: string, lease: Lease): void {
 		clearTimeout(lease.timer);
-		if (lease.connections === 0) {
+		if (lease.connections === 0 && !this.#isClosed) {
 			lease.timer = setTimeout(() => this.#end(name), this.#graceMs);
 		}
 	}
