@@ -1,4 +1,4 @@
-// Leases: the additions and resumptions of a client that is gone are undone, unless it has released them.
+// Leases: once a client is gone, its additions and resumptions are undone, unless it released them first.
 import {byId, type AddRequest, type Download, type DownloadEngine, type DownloadId} from './downstream.ts';
 import {Logger} from './log.ts';
 import {messageOf} from './text/message-of.ts';
@@ -48,7 +48,7 @@ export class Leases {
 		this.#graceMs = grace;
 	}
 
-	/** The engine for clients without a lease: each command takes its download out of all leases. */
+	/** The engine for clients without a lease, including those of this process: a command takes its download out of all leases. */
 	without<Engine extends DownloadEngine>(engine: Engine): Engine {
 		const forgetting = commands.map(name => [
 			name,
@@ -170,7 +170,7 @@ export class Leases {
 	}
 }
 
-/** Stops a download that was stopped or on demand `before`. */
+/** Returns a download to an earlier state, if it was stopped or on demand then. */
 export async function putBack(
 	downstream: Pick<DownloadEngine, 'update' | 'pause' | 'cancel'>,
 	{id, status, onDemand}: Download,

@@ -10,7 +10,9 @@ export type Origins = ReadonlyMap<DownloadId, string>;
 export function originsOf(downloads: readonly Download[]): Origins {
 	const alike = new Map<string, number[]>();
 	for (const [index, {name}] of downloads.entries()) {
-		alike.set(name, [...(alike.get(name) ?? []), index]);
+		const indexes = alike.get(name) ?? [];
+		indexes.push(index);
+		alike.set(name, indexes);
 	}
 
 	return new Map(
