@@ -152,7 +152,12 @@ test('a run waits for the player of another download after a linked player has e
 	const ended = untilDone(downstream, signal, {since: Date.now()}).then(result => {
 		outcome = result;
 	});
-	downstream.change({downloads: [{...linked, playback: null}, {...unlinked, players: []}]});
+	downstream.change({
+		downloads: [
+			{...linked, playback: null},
+			{...unlinked, players: []},
+		],
+	});
 	for (let second = 0; second < 29; second++) {
 		t.mock.timers.tick(1000);
 		await nextTurn();
