@@ -1,4 +1,4 @@
-// Leases: the additions and resumptions of a client that is gone are undone, unless it has released them.
+// Leases: once a client is gone, its additions and resumptions are undone, unless it released them first.
 import {byId, type AddRequest, type Download, type DownloadEngine, type DownloadId} from './downstream.ts';
 import {Logger} from './log.ts';
 import {messageOf} from './text/message-of.ts';
@@ -41,13 +41,14 @@ export class Leases {
 	readonly #leases = new Map<string, Lease>();
 	/** The downloads that leases have added or resumed, and no other client has commanded since. */
 	readonly #holds = new Map<DownloadId, Hold>();
+	#isClosed = false;
 
 	constructor(engine: DownloadEngine, grace = graceMs) {
 		this.#engine = engine;
 		this.#graceMs = grace;
 	}
 
-	/** The engine for clients without a lease: each command takes its download out of all leases. */
+	/** The engine for clients without a lease, including those of this process: a command takes its download out of all leases. */
 	without<Engine extends DownloadEngine>(engine: Engine): Engine {
 		const forgetting = commands.map(name => [
 			name,
@@ -104,8 +105,9 @@ export class Leases {
 		this.#letGo(name);
 	}
 
-	/** The instance ends: nothing is undone. */
+	/** The instance ends: nothing is undone, not even a command that is still running. */
 	close(): void {
+		this.#isClosed = true;
 		for (const name of this.#leases.keys()) {
 			this.release(name);
 		}
@@ -129,7 +131,7 @@ export class Leases {
 	/** Ends the lease if no connection comes in time. */
 	#wait(name: string, lease: Lease): void {
 		clearTimeout(lease.timer);
-		if (lease.connections === 0) {
+		if (lease.connections === 0 && !this.#isClosed) {
 			lease.timer = setTimeout(() => this.#end(name), this.#graceMs);
 		}
 	}
@@ -168,7 +170,7 @@ export class Leases {
 	}
 }
 
-/** Stops a download that was stopped or on demand `before`. */
+/** Returns a download to an earlier state, if it was stopped or on demand then. */
 export async function putBack(
 	downstream: Pick<DownloadEngine, 'update' | 'pause' | 'cancel'>,
 	{id, status, onDemand}: Download,

@@ -26,7 +26,7 @@ const date = 'Mon, 02 Nov 2026 00:00:00 GMT';
 const timeout = 30_000;
 
 type Case = {
-	/** The behaviour of the origin and its effect. */
+	/** The behavior of the origin and its effect. */
 	words: string;
 	fault: FaultName;
 	parameters?: Record<string, string | number>;

@@ -183,6 +183,17 @@ test('an unused reservation expires after 3 s', t => {
 	assert.deepEqual([host.mayOpen(a), host.ceiling()], [true, Infinity]);
 });
 
+test('a download that leaves gives up its reservation', async t => {
+	const {host, a, b, wakes, open, close, refuse} = start(t);
+	const working = [open(true, a), open(true, a)];
+	refuse(open(false, b));
+	close(working[0]!);
+	assert.equal(host.mayOpen(a), false);
+	host.leave(b);
+	await Promise.resolve();
+	assert.deepEqual([host.mayOpen(a), host.ceiling(), wakes()], [true, Infinity, 1]);
+});
+
 test('simultaneous refusals count once', t => {
 	const {host, a, open, close, refuse, clock} = start(t);
 	const working = open(true, a);

@@ -40,7 +40,7 @@ async function cellsAfter(...writes: string[]): Promise<unknown[]> {
 	return Array.from({length: 120}, (_, column) => {
 		const cell = line.getCell(column)!;
 		const text = cell.getChars() || ' ';
-		// A blank shows no colour.
+		// A blank shows no color.
 		const color = text === ' ' ? '' : `${cell.getFgColorMode()} ${cell.getFgColor()}`;
 		const flags = [
 			cell.isInverse(),

@@ -9,7 +9,7 @@ import {playDownload, playerCommand, startArguments} from '../source/requests/la
 import {cleanText} from '../source/text/clean-text.ts';
 import {blankDownload} from './support/blank-download.ts';
 import {temporaryFolder} from './support/engines.ts';
-import {download, MemoryDownStream} from './support/memory-downstream.ts';
+import {download, idOf, MemoryDownStream} from './support/memory-downstream.ts';
 
 test('the first installed player is used unless one is named', async t => {
 	const folder = await temporaryFolder(t);
@@ -135,6 +135,36 @@ test('a run ends once the file is complete and its linked player has ended', asy
 
 	assert.equal(outcome, undefined);
 	downstream.change({downloads: [download({status: 'complete', players: [{...mpv, connected: false}]})]});
+	await ended;
+	assert.equal(outcome, 'done');
+});
+
+test('a run waits for the player of another download after a linked player has ended', async t => {
+	t.mock.timers.enable({apis: ['setTimeout', 'Date'], now: 1_000_000});
+	const downstream = new MemoryDownStream();
+	const {signal} = new AbortController();
+	let outcome: string | undefined;
+	const [linked, unlinked] = [
+		download({id: idOf(0), status: 'complete', playback}),
+		download({id: idOf(1), status: 'complete', players: [mpv]}),
+	];
+	downstream.change({downloads: [linked, unlinked]});
+	const ended = untilDone(downstream, signal, {since: Date.now()}).then(result => {
+		outcome = result;
+	});
+	downstream.change({
+		downloads: [
+			{...linked, playback: null},
+			{...unlinked, players: []},
+		],
+	});
+	for (let second = 0; second < 29; second++) {
+		t.mock.timers.tick(1000);
+		await nextTurn();
+	}
+
+	assert.equal(outcome, undefined);
+	t.mock.timers.tick(1000);
 	await ended;
 	assert.equal(outcome, 'done');
 });

@@ -130,7 +130,7 @@ for (const {name, create} of implementations) {
 		}
 
 		const edges: ReadonlyArray<{what: string; add: Range[]; remove?: Range[]; left: Range[]}> = [
-			{what: 'neighbours are merged', add: [range(0, 9), range(20, 30), range(9, 20)], left: [range(0, 30)]},
+			{what: 'neighbors are merged', add: [range(0, 9), range(20, 30), range(9, 20)], left: [range(0, 30)]},
 			{what: 'overlapping runs are merged', add: [range(0, 15), range(10, 30)], left: [range(0, 30)]},
 			{
 				what: 'a run within another changes nothing',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import * as fc from 'fast-check';
-import {neighbourOf, placesOf, probesOfHost, withPlace, type Queued} from '../source/engine/queue.ts';
+import {neighborOf, placesOf, probesOfHost, withPlace, type Queued} from '../source/engine/queue.ts';
 
 type Named = Queued & {readonly name: string};
 
@@ -53,11 +53,11 @@ test('a download swaps with the next incomplete one, and not beyond the ends', (
 		queued('c', {queueRank: 3}),
 	];
 	const queue = [c, b, a];
-	assert.equal(neighbourOf(queue, a, 1)?.name, 'c');
-	assert.equal(neighbourOf(queue, c, -1)?.name, 'a');
-	assert.equal(neighbourOf(queue, b, -1)?.name, 'a');
-	assert.equal(neighbourOf(queue, a, -1), undefined);
-	assert.equal(neighbourOf(queue, c, 1), undefined);
+	assert.equal(neighborOf(queue, a, 1)?.name, 'c');
+	assert.equal(neighborOf(queue, c, -1)?.name, 'a');
+	assert.equal(neighborOf(queue, b, -1)?.name, 'a');
+	assert.equal(neighborOf(queue, a, -1), undefined);
+	assert.equal(neighborOf(queue, c, 1), undefined);
 });
 
 function placesNamed(downloads: Named[], count: number, fill?: 'requested') {

@@ -280,7 +280,7 @@ test('a pledge continues after kill -9, and no recorded byte is fetched twice', 
 	assert.match(minutes.stderr, /^downstream-tui: a\.bin: .*has no minutes; name bytes instead\n$/);
 	for (const {range} of origin.requests.slice(first)) {
 		const again = recorded.map(({start, end}) => Math.min(end, range!.end) - Math.max(start, range!.start));
-		// The record of the last second is checked by its neighbours.
+		// The record of the last second is checked by its neighbors.
 		assert.ok(Math.max(...again) <= 128 * 1024, JSON.stringify([range, recorded]));
 	}
 

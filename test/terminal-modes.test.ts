@@ -113,7 +113,7 @@ test('the title shows the progress, which is also sent to terminals that support
 });
 
 test("the theme follows the terminal's background", async t => {
-	for (const [answer, colour] of [
+	for (const [answer, color] of [
 		['rgb:ffff/ffff/ffff', '38;2;0;99;166'],
 		['rgb:1616/1919/1f1f', '38;2;86;180;233'],
 	] as const) {
@@ -125,7 +125,7 @@ test("the theme follows the terminal's background", async t => {
 			answers: {'\u001B]11;?': `\u001B]11;${answer}\u001B\\\u001B[?62;c`},
 		});
 		await terminal.shows(/↓ film\.bin/);
-		await terminal.shows(() => terminal.raw.includes(colour));
+		await terminal.shows(() => terminal.raw.includes(color));
 		assert.doesNotMatch(terminal.screen, /rgb:/);
 	}
 });

@@ -1,4 +1,4 @@
-// The range bar in colour.
+// The range bar in color.
 import type {Download, Pledge} from '../downstream.ts';
 import {barCells, type BarCell} from '../text/range-bar.ts';
 import {barPlayers} from './playback.ts';

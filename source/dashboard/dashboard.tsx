@@ -15,7 +15,7 @@ import {useInput} from './use-input.ts';
 import {useRedraw} from './use-redraw.ts';
 
 /** What the terminal does for the host; leaving and redrawing the screen is Ink's. */
-export type DashboardHost = Omit<Host, 'redraw' | 'showPlain' | 'suspend'> & {
+type DashboardHost = Omit<Host, 'redraw' | 'showPlain' | 'suspend'> & {
 	/** Runs while the screen is the shell's. */
 	printPlain(lines: readonly string[]): Promise<void>;
 	stopProcess(): Promise<void>;

@@ -9,7 +9,7 @@ import {frameLines, type FilmFrame} from './frames.ts';
 import {fitLine, lineCells, span, type Line} from './spans.tsx';
 
 /** `frames`: above the map, where they are wanted. */
-export type PageProps = DetailsProps & {
+type PageProps = DetailsProps & {
 	readonly frames: readonly FilmFrame[] | undefined;
 	readonly manyColors: boolean;
 };

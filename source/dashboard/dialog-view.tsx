@@ -1,4 +1,4 @@
-// A dialog as lines: centred, or on the whole screen if that is small.
+// A dialog as lines: centered, or on the whole screen if that is small.
 import {Box} from 'ink';
 import {maskUrl} from '../text/mask-url.ts';
 import {cellsOf, cleanText, fitText, graphemesOf} from '../text/clean-text.ts';

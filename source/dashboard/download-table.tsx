@@ -26,7 +26,7 @@ import {playMark} from './playback.ts';
 import {sparkline} from './sparkline.ts';
 import {useTheme} from './theme.ts';
 
-export type DownloadTableProps = {
+type DownloadTableProps = {
 	/** The visible ones. */
 	readonly downloads: readonly Download[];
 	readonly selected: DownloadId | undefined;
@@ -129,7 +129,7 @@ function padded(line: Line, width: number, align: Column['align']): Line {
 	return align === 'left' ? [...line, blanks] : [blanks, ...line];
 }
 
-/** An inverse bar would show missing bytes as present ones. Inverse words in many colours are hard to read. */
+/** An inverse bar would show missing bytes as present ones. Inverse words in many colors are hard to read. */
 function inversePiece(piece: Span, isName: boolean): Span {
 	return isBar(piece) && piece.role !== 'rest'
 		? piece

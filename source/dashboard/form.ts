@@ -23,7 +23,7 @@ export type ChoiceItem = {
 	readonly chosen: number;
 };
 
-export type NoteItem = {
+type NoteItem = {
 	readonly kind: 'note';
 	readonly text: string;
 	/** Highlighted, below a field. */
@@ -34,7 +34,7 @@ export type NoteItem = {
 
 export type Item = TextItem | ChoiceItem | NoteItem;
 
-export type Button = {
+type Button = {
 	readonly name: string;
 	readonly label: string;
 	/**
@@ -59,7 +59,7 @@ export type Form = {
 	readonly isColumn?: boolean;
 };
 
-export type FormAction =
+type FormAction =
 	| {readonly kind: 'changed'; readonly form: Form}
 	| {readonly kind: 'pressed'; readonly button: string}
 	| {readonly kind: 'closed'};

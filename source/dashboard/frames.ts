@@ -107,7 +107,7 @@ export function frameLines(
 				: emptyLines(cells, rows, colors.ascii);
 			return {
 				left: Math.max(1, Math.min(left, width - cells)),
-				lines: [...lines, [span(centred(formatTime(ms), cells), 'label')]],
+				lines: [...lines, [span(centered(formatTime(ms), cells), 'label')]],
 			};
 		});
 		const sets = isStaggered
@@ -135,7 +135,7 @@ function sizeOf(part: number): {cells: number; rows: number} {
 	return {cells, rows: Math.max(2, Math.round((cells * frameSize.height) / frameSize.width / 2))};
 }
 
-function centred(text: string, cells: number): string {
+function centered(text: string, cells: number): string {
 	return text.padStart(Math.ceil((cells + text.length) / 2)).padEnd(cells);
 }
 

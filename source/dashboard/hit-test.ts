@@ -19,7 +19,7 @@ export type Hit =
 export type HeadingPlace = {readonly left: number; readonly right: number; readonly sort: number};
 
 /** The cells `[left, right)` of the rows `[top, bottom)`. */
-export type Area = {
+type Area = {
 	readonly top: number;
 	readonly bottom: number;
 	readonly left: number;

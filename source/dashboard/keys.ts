@@ -218,7 +218,7 @@ export function entryOf(command: Command): Entry {
 	return [...keyTable, ...playerTable].find(entry => entry.command === command)!;
 }
 
-export type Group = 'Watch' | 'Download' | 'Player started with o' | 'List' | 'Move' | 'Program';
+type Group = 'Watch' | 'Download' | 'Player started with o' | 'List' | 'Move' | 'Program';
 
 /** The groups of the palette, in its order. */
 export const groups: Readonly<Record<Group, readonly Command[]>> = {

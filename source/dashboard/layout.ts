@@ -14,7 +14,7 @@ export type Columns = {
 };
 
 /** Cells before the name: cursor, mark, symbol and a blank. */
-export const rowPrefix = 4;
+const rowPrefix = 4;
 export const smallest = {columns: 40, rows: 8};
 
 /** From this width, names have the room they need. */

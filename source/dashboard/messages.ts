@@ -14,7 +14,7 @@ export type Message = {
 };
 
 /** A message about a change of a download. */
-export type Announcement = {
+type Announcement = {
 	readonly text: string;
 	readonly isError: boolean;
 	/** Milliseconds since the epoch; absent for a change of this moment. */

@@ -3,7 +3,7 @@ import type {Form} from './form.ts';
 import type {Palette} from './palette.ts';
 import type {Field} from './text-field.tsx';
 
-/** A form on the screen with its behaviour. */
+/** A form on the screen with its behavior. */
 export type Dialog = {
 	readonly form: Form;
 	/** Updates notes and dependent fields after a change of fields or choices. */

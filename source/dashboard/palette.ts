@@ -12,7 +12,7 @@ export type Palette = {
 	readonly at: number;
 };
 
-export type PaletteAction =
+type PaletteAction =
 	| {readonly kind: 'changed'; readonly palette: Palette}
 	| {readonly kind: 'closed'}
 	| {readonly kind: 'run'; readonly entry: Entry};
@@ -99,7 +99,7 @@ function flowed(items: readonly Line[], cells: number): Line[] {
 }
 
 /** The commands whose key, group, description or alias contains all words, in the order of the groups; first one with that key. */
-export function matchingEntries(find: string): readonly Entry[] {
+function matchingEntries(find: string): readonly Entry[] {
 	const found = Object.entries(groups).flatMap(([group, commands]) =>
 		commands.flatMap(command => {
 			const entry = entryOf(command);

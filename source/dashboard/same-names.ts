@@ -1,6 +1,7 @@
 // Tells downloads of the same name apart, by what differs in their links. Pure.
 import type {Download, DownloadId} from '../downstream.ts';
 import {cleanText} from '../text/clean-text.ts';
+import {decoded} from '../text/decoded.ts';
 import {maskUrl} from '../text/mask-url.ts';
 
 /** The words beside the name; none for a name that occurs once. */
@@ -10,7 +11,9 @@ export type Origins = ReadonlyMap<DownloadId, string>;
 export function originsOf(downloads: readonly Download[]): Origins {
 	const alike = new Map<string, number[]>();
 	for (const [index, {name}] of downloads.entries()) {
-		alike.set(name, [...(alike.get(name) ?? []), index]);
+		const indexes = alike.get(name) ?? [];
+		indexes.push(index);
+		alike.set(name, indexes);
 	}
 
 	return new Map(
@@ -34,12 +37,4 @@ function placesOf({url}: Download): string[] {
 	const {host, pathname} = new URL(maskUrl(url));
 	const folders = pathname.split('/').slice(1, -1).toReversed();
 	return [host, ...folders].map(part => cleanText(decoded(part)));
-}
-
-function decoded(text: string): string {
-	try {
-		return decodeURIComponent(text);
-	} catch {
-		return text;
-	}
 }

@@ -38,7 +38,7 @@ const orphanBanner = 'The other instance has quit. R continues its downloads.';
 
 type Written = {readonly at: number; readonly range: ByteRange};
 
-export type FeedSources = {
+type FeedSources = {
 	/** No program runs the downloads any more. */
 	isOrphan(this: void): boolean;
 	/** Another program runs the downloads. */

@@ -10,7 +10,7 @@ export type Span = {
 	readonly link?: string;
 	/** Instead of those of the role. */
 	readonly colors?: Readonly<Record<'color' | 'backgroundColor', HexColor>>;
-	/** In the row under the cursor, or in a focused button; the role's colour stays. */
+	/** In the row under the cursor, or in a focused button; the role's color stays. */
 	readonly cursor?: 'row' | 'selected';
 };
 export type Line = readonly Span[];
@@ -35,7 +35,7 @@ export function isBar({role}: Span): boolean {
 	return role !== undefined && barRoles.has(role);
 }
 
-/** The focused line, each piece in its own colour. */
+/** The focused line, each piece in its own color. */
 export function selectedLine(line: Line): Line {
 	return line.map(piece => ({...piece, cursor: 'selected'}));
 }

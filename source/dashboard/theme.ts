@@ -1,4 +1,4 @@
-// Colours by role. Plain text has the terminal's own colours, and no information is in colour alone.
+// Colors by role. Plain text has the terminal's own colors, and no information is in color alone.
 import {createContext, useContext} from 'react';
 
 export type Role =
@@ -114,7 +114,7 @@ export const themes: Readonly<Record<ThemeName, Theme>> = {
 	},
 };
 
-/** What lies below a dialog: one quiet colour, a quieter one for bars, and no cursor. */
+/** What lies below a dialog: one quiet color, a quieter one for bars, and no cursor. */
 export function dimmedTheme({label, rule}: Theme): Theme {
 	const [quiet, bar]: Style[] =
 		label.color === undefined ? [{dimColor: true}, {dimColor: true}] : [label, rule];

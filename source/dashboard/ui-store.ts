@@ -103,7 +103,7 @@ export type Viewport = {
 };
 
 /** A reference to one opened dialog, for answers that arrive later. */
-export type DialogHandle = {
+type DialogHandle = {
 	readonly isOpen: boolean;
 	/** Shows the form if the dialog is still open; otherwise reports the error. */
 	show(form: Form, error?: unknown): void;

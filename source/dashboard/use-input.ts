@@ -14,7 +14,7 @@ const openAnswer = /^\]?\d+;rgba?:[\da-f/]*$/i;
 /** The keys of a screen that is too small for anything else. */
 const smallKeys: ReadonlySet<string> = new Set(['q', 'ctrl+c', 'ctrl+z']);
 
-export type InputOptions = {
+type InputOptions = {
 	readonly controller: Controller;
 	/** Takes an answer of the terminal, which may arrive among the keys. */
 	takeAnswer(this: void, input: string): void;

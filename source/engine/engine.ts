@@ -29,7 +29,7 @@ import type {DataSource} from './origin/data-source.ts';
 import {withoutCredentials} from './origin/http-source.ts';
 import {PlayerLinks} from './player/player-links.ts';
 import {makeNextSafe, makeSafe, pledgedElsewhere} from './pledging.ts';
-import {neighbourOf} from './queue.ts';
+import {neighborOf} from './queue.ts';
 import {changedFields, inputOfRequest, inputOfSource, type RecordInput} from './record-input.ts';
 import {Snapshots} from './snapshots.ts';
 import {Sources} from './sources.ts';
@@ -329,12 +329,12 @@ export class Engine implements DownloadEngine {
 			return;
 		}
 
-		const neighbour = neighbourOf(transfers.values(), transfer, by);
-		if (neighbour) {
+		const neighbor = neighborOf(transfers.values(), transfer, by);
+		if (neighbor) {
 			const {queueRank} = transfer;
 			await Promise.all([
-				transfer.change(() => ({queueRank: neighbour.queueRank})),
-				neighbour.change(() => ({queueRank})),
+				transfer.change(() => ({queueRank: neighbor.queueRank})),
+				neighbor.change(() => ({queueRank})),
 			]);
 		}
 	}

@@ -16,7 +16,6 @@ export class Exports {
 	readonly #ending = new AbortController();
 	/** The last export of each download: they run in series, since a move takes the file from the next one. */
 	readonly #last = new WeakMap<Transfer, Promise<unknown>>();
-
 	/** Their planned exports run, or wait for the next attempt. */
 	readonly #planned = new WeakSet<Transfer>();
 

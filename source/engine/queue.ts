@@ -136,7 +136,7 @@ export function withPlace<T extends Queued>(
  * The download to swap ranks with for one step up (-1) or down (1); undefined at the end of the queue. Complete ones are
  * skipped, since passing one would change nothing.
  */
-export function neighbourOf<T extends Queued>(downloads: Iterable<T>, moved: T, by: -1 | 1): T | undefined {
+export function neighborOf<T extends Queued>(downloads: Iterable<T>, moved: T, by: -1 | 1): T | undefined {
 	const queue = inQueueOrder(downloads).filter(each => each === moved || !each.isComplete);
 	return queue[queue.indexOf(moved) + by];
 }

@@ -1,6 +1,7 @@
 // The data source of each download, and the URLs that are refused as one.
 import {DownStreamError} from '../downstream.ts';
 import {Logger} from '../log.ts';
+import {decoded} from '../text/decoded.ts';
 import {maskUrl} from '../text/mask-url.ts';
 import type {NewLink} from './download/transfer-services.ts';
 import {checkedHeaders} from './http/headers.ts';
@@ -89,14 +90,5 @@ export class Sources {
 			this.#own.isKnown(id) ||
 			this.#own.keys.includes(searchParams.get('key') ?? '');
 		return ['stream', 'playlist.m3u', 'api'].includes(area) && isOurs;
-	}
-}
-
-/** Returns a malformed path as it is. */
-function decoded(pathname: string): string {
-	try {
-		return decodeURIComponent(pathname);
-	} catch {
-		return pathname;
 	}
 }

@@ -107,7 +107,7 @@ const leaseParameter = {
 	name: leaseHeader,
 	in: 'header',
 	description:
-		'The lease of the client, on every request: unless it is released, what it added and resumed is undone 5 s after its last connection for events. With the key alone.',
+		'The lease of the client, on every request: unless it is released, its additions and resumptions are undone 5 s after its last connection for events. Not with the view key.',
 	schema: {type: 'string', pattern: leaseName.source},
 };
 const versionOfSnapshot = {

@@ -8,7 +8,7 @@ const queries = '\u001B]11;?\u0007\u001B[c';
 
 export type Background = 'dark' | 'light';
 
-export type TerminalPair = {
+type TerminalPair = {
 	readonly stdin: NodeJS.ReadStream;
 	readonly stdout: NodeJS.WriteStream;
 };

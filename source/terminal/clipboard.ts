@@ -2,7 +2,7 @@
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 
-export type Clipboard = {
+type Clipboard = {
 	readonly environment: NodeJS.ProcessEnv;
 	readonly platform: NodeJS.Platform;
 	/** Writes a control sequence to the terminal in one piece. */

@@ -7,7 +7,7 @@ import type {ThemeName} from '../dashboard/theme.ts';
 export type ColorSetting = 'auto' | 'always' | 'never';
 
 /** chalk's levels: 0 none, 1 sixteen, 2 of 256, 3 of 16 million. */
-export type ColorLevel = 0 | 1 | 2 | 3;
+type ColorLevel = 0 | 1 | 2 | 3;
 
 /**
  * Precedence: `--color`, NO_COLOR, FORCE_COLOR, the terminal. Reads the environment of the process, as supports-color

@@ -21,7 +21,7 @@ const restoreSequence = [
 	`${escape}23;2t`,
 ].join('');
 
-export type EnteredTerminal = {
+type EnteredTerminal = {
 	/** For lending the screen to another program and taking it back. */
 	readonly leave: string;
 	readonly enter: string;

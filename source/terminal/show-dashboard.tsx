@@ -16,7 +16,7 @@ import {isBehind, queueOutput, untilTaken} from './output.ts';
 import {showsProgress, TerminalStatus, type TabProgress} from './status.ts';
 import {completePath, describeFile, openFolder} from './system.ts';
 
-export type DashboardEnd = 'quit' | 'crash' | NodeJS.Signals;
+type DashboardEnd = 'quit' | 'crash' | NodeJS.Signals;
 
 export type ShowOptions = {
 	readonly ascii: boolean;

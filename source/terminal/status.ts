@@ -6,7 +6,7 @@ import {isFetching, type Snapshot} from '../downstream.ts';
 const repeatMs = 10_000;
 const titleMs = 1000;
 
-export type StatusOptions = {
+type StatusOptions = {
 	readonly hasTitle: boolean;
 	/** The terminal shows OSC 9;4. */
 	readonly hasProgress: boolean;

@@ -29,7 +29,7 @@ export function playsThrough({film}: Pick<Download, 'film'>): boolean {
 }
 
 /** The facts of a download that say what can be watched. */
-export type Watchable = Pick<Download, 'film' | 'status' | 'completedAt' | 'playback' | 'players'>;
+type Watchable = Pick<Download, 'film' | 'status' | 'completedAt' | 'playback' | 'players'>;
 
 /**
  * `to 1:02:10 of 1:35:02`, `50:10–1:02:10 of 1:35:02`, `stalls in 4m · wait 3m20s`, `all of 1:27:40`, `none of 1:27:40 yet`,

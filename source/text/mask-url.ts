@@ -1,4 +1,5 @@
 // Masks the secrets in a URL before it is displayed or logged.
+import {decoded} from './decoded.ts';
 
 const secretName =
 	/token|sig|key|pass|pwd|auth|secret|credential|jwt|session|^sid$|ticket|hash|md5|hmac|^hdn|policy|^code$|otp/i;
@@ -29,12 +30,4 @@ function looksRandom(value: string): boolean {
 		/[a-z]/i.test(value) &&
 		!/\.[a-z][a-z\d]{1,4}$/i.test(value)
 	);
-}
-
-function decoded(text: string): string {
-	try {
-		return decodeURIComponent(text);
-	} catch {
-		return text;
-	}
 }

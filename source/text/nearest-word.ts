@@ -13,7 +13,7 @@ function errorsIn(word: string): number {
 	return /^[^-].$/.test(word) ? 1 : Math.floor(word.length / 3);
 }
 
-/** Optimal string alignment distance: insertions, deletions, substitutions and transpositions of neighbours. */
+/** Optimal string alignment distance: insertions, deletions, substitutions and transpositions of neighbors. */
 function editDistance(from: string, to: string): number {
 	const rows = [Array.from({length: to.length + 1}, (_, column) => column)];
 	for (let row = 1; row <= from.length; row++) {

@@ -3,7 +3,7 @@ import {isFetching, type Download} from '../downstream.ts';
 import {counted} from './format.ts';
 import {retryWords, stalledMs} from './status-words.ts';
 
-export type Outage = {
+type Outage = {
 	readonly host: string;
 	/** Every download waits because the origin is busy. */
 	readonly isBusy: boolean;

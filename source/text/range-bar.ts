@@ -3,7 +3,7 @@
 
 type Range = readonly [start: number, end: number];
 
-export type BarInput = {
+type BarInput = {
 	/** Present bytes: half-open, sorted, merged. */
 	readonly ranges: readonly Range[];
 	/** File size in bytes; at least 1. */
@@ -25,7 +25,7 @@ export type BarInput = {
  * `ready`: present and ahead of a player without a gap. `fresh`: present, and part of it was written a moment ago.
  * `head`: empty, and the next byte of a connection. `pledged`: empty, and in a pledge. All other present bytes are `have`.
  */
-export type CellKind = 'missing' | 'have' | 'ready' | 'fresh' | 'pledged' | 'head' | 'player';
+type CellKind = 'missing' | 'have' | 'ready' | 'fresh' | 'pledged' | 'head' | 'player';
 
 /** One column wide. */
 export type BarCell = {readonly glyph: string; readonly kind: CellKind};

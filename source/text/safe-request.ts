@@ -15,7 +15,7 @@ export function startOf(ms: number): SafeRequest {
 	return {from: 'start', forMs: ms, orBytes: startBytes};
 }
 
-export type SafeWords = {
+type SafeWords = {
 	/** `45m`, `1h30m`, `1:30:00`, `200M`, `first 200M`, `all`. */
 	readonly amount: string;
 	/** `41:07`, `41m`, `player`, `start`; undefined or empty for the usual place. */

@@ -150,7 +150,7 @@ function isFromStart({fromMs, start}: Pledge): boolean {
 }
 
 /** `safe to 1:47:10`, `safe 41:07–1:47:10`, `safe to 200 MiB`, `all safe`. */
-export function safePart(pledge: Pledge, {size}: Pick<Download, 'size'>, ascii = false): string {
+function safePart(pledge: Pledge, {size}: Pick<Download, 'size'>, ascii = false): string {
 	const {fromMs, start, end} = pledge;
 	return fromMs === null && start === 0 && end === size
 		? 'all safe'

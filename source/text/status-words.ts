@@ -4,9 +4,9 @@ import {counted, formatBytes, formatDuration, formatPercent, formatSpeed, withou
 import {hintFor} from './hints.ts';
 
 /** Theme roles. */
-export type Tone = 'plain' | 'active' | 'done' | 'waiting' | 'failed';
+type Tone = 'plain' | 'active' | 'done' | 'waiting' | 'failed';
 
-export type StateWords = {
+type StateWords = {
 	readonly symbol: string;
 	/** Short form, for the speed column. */
 	readonly word: string;
@@ -188,7 +188,7 @@ export function retryWords({retryAt}: Pick<Download, 'retryAt'>, now: number): s
 }
 
 /** Names the content received instead of the file: `short` for a column, `words` for a sentence. */
-export type Substitute = {readonly short: string; readonly words: string};
+type Substitute = {readonly short: string; readonly words: string};
 
 /** Detects a playlist or a web page received instead of the film; returns undefined for any other file. */
 export function substituteOf({

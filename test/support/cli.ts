@@ -45,7 +45,7 @@ function ownCacheHome(): string {
 	return cacheHome;
 }
 
-/** An environment independent of the user: no proxies, colours, CI or settings, and no caches unless it names a home. */
+/** An environment independent of the user: no proxies, colors, CI or settings, and no caches unless it names a home. */
 export function cleanEnvironment(more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
 	const kept = ['PATH', 'HOME', 'TMPDIR', 'LANG'].filter(name => process.env[name] !== undefined);
 	const folders = {

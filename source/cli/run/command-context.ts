@@ -6,7 +6,7 @@ export type CommandOutput = {
 	/** One line of the result. */
 	result(text: string): void;
 	error(message: string): void;
-	/** A word for a person, in place of an empty result. */
+	/** A message for people, in place of an empty result. */
 	note(text: string): void;
 };
 

@@ -4,7 +4,7 @@ import {createInterface} from 'node:readline';
 import {addAll, requestsFor, requestsForTyped} from '../../requests/add-requests.ts';
 import {cleanText} from '../../text/clean-text.ts';
 import {withHint} from '../../text/hints.ts';
-import {isAtRest, type Download, type DownloadEngine} from '../../downstream.ts';
+import {isAtRest, type Download, type DownloadEngine, type DownloadId} from '../../downstream.ts';
 import {gaveUpLines, lookMs, QuietTime, type Outcome} from '../output/patience.ts';
 import {Repl, replHelp} from './repl.ts';
 import {printError} from '../output/print-error.ts';
@@ -140,9 +140,9 @@ async function untilQuit({engine}: EngineHost, settings: Settings, stopped: Abor
 }
 
 /**
- * Resolves once no download is in progress and all players have left: a linked one at its end, others after 30 s without a
- * connection, counted from `since` (milliseconds since the epoch) at the earliest. Downloads without data for `giveUpAfter`
- * ms are no longer in progress.
+ * Resolves once no download is in progress and the players of each have left: a linked one at its end, others after 30 s
+ * without a connection, counted from `since` (milliseconds since the epoch) at the earliest. Downloads without data for
+ * `giveUpAfter` ms are no longer in progress.
  */
 export async function untilDone(
 	downstream: DownloadEngine,
@@ -154,8 +154,9 @@ export async function untilDone(
 	}: {isIncluded?: (download: Download) => boolean; since?: number; giveUpAfter?: number} = {},
 ): Promise<Outcome> {
 	const quiet = new QuietTime();
-	let lastPlayer = since;
-	let hasLink = false;
+	/** When each download last had a player; -Infinity once its linked one has ended. */
+	const lastPlayers = new Map<DownloadId, number>();
+	const linked = new Set<DownloadId>();
 	let timer: NodeJS.Timeout | undefined;
 	let wake = () => {};
 	const unsubscribe = downstream.subscribe(() => wake());
@@ -165,10 +166,19 @@ export async function untilDone(
 		for (;;) {
 			const downloads = downstream.snapshot.downloads.filter(download => isIncluded(download));
 			const now = Date.now();
-			const isLinked = downloads.some(({playback}) => playback !== null);
-			const isRead = downloads.some(({players}) => players.some(({connected}) => connected));
-			hasLink ||= isLinked;
-			lastPlayer = isLinked || isRead ? now : hasLink ? -Infinity : lastPlayer;
+			for (const {id, playback, players} of downloads) {
+				if (playback) {
+					linked.add(id);
+				}
+
+				if (playback || players.some(({connected}) => connected)) {
+					lastPlayers.set(id, now);
+				} else if (linked.has(id)) {
+					lastPlayers.set(id, -Infinity);
+				}
+			}
+
+			const lastPlayer = Math.max(...downloads.map(({id}) => lastPlayers.get(id) ?? since));
 			const isOver = downloads.every(download => isAtRest(download));
 			const isFinished = isOver || quiet.look(downloads, now) >= giveUpAfter;
 			const rest = lastPlayer + playersGoneMs - now;

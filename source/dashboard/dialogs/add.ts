@@ -149,7 +149,7 @@ function pastedForm(text: string): Form {
 }
 
 /** Links go to the field for URLs, whatever has the focus there; a command fills the whole form. */
-export function pasteIntoAddForm(text: string, form: Form): Form | undefined {
+function pasteIntoAddForm(text: string, form: Form): Form | undefined {
 	const fromCommand = addFormFromCommand(text);
 	const item = focused(form);
 	const {links, hasOthers} = linksIn(text);
@@ -174,7 +174,7 @@ function withFoundLinks(form: Form, count: number, hasOthers: boolean): Form {
 }
 
 /** The links of a text, each once, without the punctuation of the sentence around them. */
-export function linksIn(text: string): {links: readonly string[]; hasOthers: boolean} {
+function linksIn(text: string): {links: readonly string[]; hasOthers: boolean} {
 	const words = text.split(/\s+/).filter(Boolean);
 	if (words.every(word => /^[a-z][a-z\d+.-]*:\/\//i.test(word))) {
 		return {links: [...new Set(words)], hasOthers: false};
@@ -201,7 +201,7 @@ export function addForm(text: string): Form {
 }
 
 /** Shows the fields that the current text and choices need. `problem` replaces the error about the URLs. */
-export function updatedAddForm(form: Form, problem?: string): Form {
+function updatedAddForm(form: Form, problem?: string): Form {
 	const {urls, problem: urlProblem} = parseUrls(textOf(form, 'urls'));
 	const shown = problem ?? urlProblem;
 	const items: Item[] = [

@@ -114,7 +114,7 @@ async function costOf(
 }
 
 /** `It takes 412 MiB, about 2m40s; 43.1 GiB are free`. `unknown`: downloads of unknown size. */
-export function startsCost({
+function startsCost({
 	bytes,
 	unknown,
 	freeBytes,

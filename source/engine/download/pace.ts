@@ -21,7 +21,7 @@ export type Pace = {
 	readonly heldUntil?: number;
 };
 
-export type Measurement = {
+type Measurement = {
 	/** Bytes; Infinity while unknown. */
 	readonly missing: number;
 	/** The deadline; the largest safe integer without one. */

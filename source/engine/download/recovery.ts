@@ -24,8 +24,8 @@ export async function openDataFile(recordFile: RecordFile): Promise<SparseFile> 
 }
 
 /**
- * The program ended between the rename of a moved file and the record of its new place. Unless it is the recorded file, its
- * bytes are compared with their checksums.
+ * Records the new place of a moved file if the program ended between its rename and that record. The bytes are compared with
+ * their checksums later, unless it is the recorded file.
  */
 async function findMoved(recordFile: RecordFile): Promise<void> {
 	const {dataPath, record} = recordFile;

@@ -1,4 +1,4 @@
-// Connection limits of hosts, learnt from refusals and forgotten after a while.
+// Connection limits of hosts, learned from refusals and forgotten after a while.
 
 /** Milliseconds without a refusal after which a ceiling rises by one. */
 export const riseMs = 30_000;
@@ -24,7 +24,7 @@ export type HostConnection = {
 export type HostUser = {
 	/** A connection may have become available. Must not throw. */
 	wake(): void;
-	/** Ends a connection in favour of a waiting player. Returns false if players wait for all of them. */
+	/** Ends a connection in favor of a waiting player. Returns false if players wait for all of them. */
 	yieldConnection(): boolean;
 };
 
@@ -108,9 +108,13 @@ export class Host {
 
 	leave(user: HostUser): void {
 		this.#users.delete(user);
+		if (this.#attempts.delete(user)) {
+			this.#watch();
+			this.#wakeSoon();
+		}
 	}
 
-	/** Ends one connection in favour of a waiting player, unless players wait for all of them. */
+	/** Ends one connection in favor of a waiting player, unless players wait for all of them. */
 	freeConnection(): void {
 		[...this.#users].some(user => user.yieldConnection());
 	}
@@ -122,7 +126,7 @@ export class Host {
 	ceiling(user?: HostUser, isUrgent = false): number {
 		const own = user && this.#attempts.get(user)?.answered;
 		const free = own ?? (isUrgent ? Infinity : Math.min(...this.#reservations()));
-		return Math.min(this.#learntCeiling, free);
+		return Math.min(this.#learnedCeiling, free);
 	}
 
 	isFull(user: HostUser, isUrgent = false): boolean {
@@ -154,7 +158,7 @@ export class Host {
 		if (attempt) {
 			this.#attempts.delete(user);
 			const ceiling = Math.max(attempt.answered, [...this.#open.keys()].filter(isAnswered).length);
-			this.#limit = {ceiling: Math.min(ceiling, this.#learntCeiling), refusedAt: Date.now()};
+			this.#limit = {ceiling: Math.min(ceiling, this.#learnedCeiling), refusedAt: Date.now()};
 			this.#watch();
 			this.#wakeSoon();
 		}
@@ -213,7 +217,7 @@ export class Host {
 		};
 		const meaning = meaningOfRefusal(facts);
 		if (meaning === 'fewer') {
-			const half = 2 ** Math.floor(Math.log2(Math.min(this.#learntCeiling, others.length + 1) / 2));
+			const half = 2 ** Math.floor(Math.log2(Math.min(this.#learnedCeiling, others.length + 1) / 2));
 			this.#limit = {ceiling: Math.max(1, Math.min(half, others.length)), refusedAt: now + retryAfterMs};
 		} else if (user && meaning === 'unclear' && (isSecond || !attempt)) {
 			const startsAt = isLingering ? now + restMs : undefined;
@@ -226,8 +230,8 @@ export class Host {
 		return meaning !== 'other';
 	}
 
-	/** The ceiling learnt from refusals; Infinity once it is forgotten. */
-	get #learntCeiling(): number {
+	/** The ceiling learned from refusals; Infinity once it is forgotten. */
+	get #learnedCeiling(): number {
 		return this.#limit && Date.now() - this.#limit.refusedAt < forgottenMs
 			? this.#limit.ceiling + risesSince(this.#limit.refusedAt)
 			: Infinity;
@@ -250,7 +254,7 @@ export class Host {
 		const times = [...this.#attempts.values()].flatMap(({startsAt}) =>
 			startsAt === undefined ? [] : [startsAt, startsAt + reservedMs],
 		);
-		if (this.#limit && this.#learntCeiling < Infinity) {
+		if (this.#limit && this.#learnedCeiling < Infinity) {
 			const {refusedAt} = this.#limit;
 			times.push(refusedAt + (risesSince(refusedAt) + 1) * riseMs);
 		}

@@ -164,8 +164,11 @@ export class Scheduler implements HostUser {
 	async replaceSource(source: DataSource): Promise<void> {
 		const old = this.source;
 		const host = this.#context.services.hosts.of(source.url);
-		this.host.leave(this);
-		host.join(this);
+		if (host !== this.host) {
+			this.host.leave(this);
+			host.join(this);
+		}
+
 		this.#context.source = source;
 		this.#context.host = host;
 		this.#context.lastRate = 0;

@@ -5,7 +5,7 @@ import type {FilmMap} from './film-map.ts';
 import {forecast, playable, watchTo} from './playable.ts';
 import {timeAt} from './playhead.ts';
 
-export type FilmProgress = {
+type FilmProgress = {
 	/** The next byte of the newest player. */
 	readonly offset: number | undefined;
 	/** Bytes per second. */

@@ -33,7 +33,7 @@ const tailBytes = 8 * 1024 * 1024;
 /** Serializes reading for downloads at rest: a start may show thousands of them at once. */
 const inBackground = turns();
 
-export type FilmFacts = {
+type FilmFacts = {
 	/** Incremented with each version of the bytes: in this run, and since the download was added. */
 	readonly version: number;
 	readonly startedOver: number;

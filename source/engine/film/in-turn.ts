@@ -1,6 +1,6 @@
 // Serializes work on films: one download at a time.
 
-export type InTurn = <T>(act: () => Promise<T>) => Promise<T>;
+type InTurn = <T>(act: () => Promise<T>) => Promise<T>;
 
 /** Returns a function that calls `act` once all its earlier calls have settled. */
 export function turns(): InTurn {

@@ -2,7 +2,7 @@
 import type {Aside} from './film-map.ts';
 import type {ReadAt} from './iso-index.ts';
 
-export type Cue = {
+type Cue = {
 	/** Milliseconds. */
 	readonly ms: number;
 	/** Milliseconds; 0 if not stated. */

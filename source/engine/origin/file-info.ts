@@ -1,5 +1,6 @@
 // Derives a file's name and type from the response, the URL and the first bytes.
 import mime from 'mime';
+import {decoded} from '../../text/decoded.ts';
 import {fallbackName, safeFileName} from '../store/file-name.ts';
 import {dispositionName} from './disposition.ts';
 
@@ -28,15 +29,7 @@ export function fileName(from: {contentDisposition?: string; url: URL; type?: st
 
 function nameOfPath({pathname}: URL): string | undefined {
 	const last = pathname.split('/').findLast(segment => segment !== '');
-	if (last === undefined) {
-		return undefined;
-	}
-
-	try {
-		return decodeURIComponent(last);
-	} catch {
-		return last;
-	}
+	return last === undefined ? undefined : decoded(last);
 }
 
 /** Bytes; a larger JSON document counts as a file. */

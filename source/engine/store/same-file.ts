@@ -72,6 +72,6 @@ export function isSamePath(source: string, sourceStats: Stats, target: string, p
 	);
 }
 
-export function isSameInode(one: Stats, other: Stats): boolean {
+function isSameInode(one: Stats, other: Stats): boolean {
 	return one.ino === other.ino && one.dev === other.dev;
 }

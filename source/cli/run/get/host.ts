@@ -23,7 +23,7 @@ export type Host = {
 	readonly isRemote: boolean;
 	/** The instance has ended. */
 	isLost(): boolean;
-	/** The run has put the list in order itself. */
+	/** Ends the lease, if there is one: the run has cleaned up the list itself. */
 	release(): Promise<void>;
 	dispose(): Promise<void>;
 };
