@@ -95,7 +95,8 @@ export class Exports {
 		this.#planned.add(transfer);
 		setTimeout(() => {
 			this.#planned.delete(transfer);
-			if (!this.#catalog.hasEnded) {
+			const isListed = this.#catalog.transfers.get(transfer.id) === transfer;
+			if (isListed && !this.#catalog.hasEnded) {
 				this.startPlanned(transfer);
 			}
 		}, retryMs).unref();
