@@ -1,5 +1,12 @@
 // Leases: once a client is gone, its additions and resumptions are undone, unless it released them first.
-import {byId, type AddRequest, type Download, type DownloadEngine, type DownloadId} from './downstream.ts';
+import {
+	byId,
+	type AddRequest,
+	type Download,
+	type DownloadChange,
+	type DownloadEngine,
+	type DownloadId,
+} from './downstream.ts';
 import {Logger} from './log.ts';
 import {messageOf} from './text/message-of.ts';
 
@@ -13,8 +20,9 @@ type Lease = {
 };
 
 type Hold = {
-	/** The last of them to end undoes it. */
 	readonly leases: Set<string>;
+	/** A client that would have put the list in order is gone, or has left that to the others. */
+	isOrphaned: boolean;
 	/** Its state before; undefined if it was not in the list. */
 	readonly before: Download | undefined;
 };
@@ -67,10 +75,18 @@ export class Leases {
 		});
 	}
 
-	/** The engine for the client of a lease. */
+	/** The engine for the client of a lease. What it stops or removes goes on if another lease holds it. */
 	with(name: string): DownloadEngine {
 		const engine = this.#engine;
 		return overriding(engine, {
+			pause: async (id: DownloadId) => this.#leaves(name, id) || engine.pause(id),
+			cancel: async (id: DownloadId) => this.#leaves(name, id) || engine.cancel(id),
+			remove: async (id: DownloadId, removal: Parameters<DownloadEngine['remove']>[1]) =>
+				this.#leaves(name, id) || engine.remove(id, removal),
+			update: async (id: DownloadId, change: DownloadChange) =>
+				change.onDemand && this.#leaves(name, id)
+					? byId(engine.snapshot.downloads, id)
+					: engine.update(id, change),
 			add: async (request: AddRequest) => {
 				const {downloads} = engine.snapshot;
 				const result = await engine.add(request);
@@ -98,7 +114,7 @@ export class Leases {
 		};
 	}
 
-	/** Ends a lease without undoing anything. */
+	/** Ends a lease. Undoes only what it has taken over from clients that are gone. */
 	release(name: string): void {
 		clearTimeout(this.#leases.get(name)?.timer);
 		this.#leases.delete(name);
@@ -108,6 +124,7 @@ export class Leases {
 	/** The instance ends: nothing is undone, not even a command that is still running. */
 	close(): void {
 		this.#isClosed = true;
+		this.#holds.clear();
 		for (const name of this.#leases.keys()) {
 			this.release(name);
 		}
@@ -121,11 +138,23 @@ export class Leases {
 	}
 
 	#hold(name: string, id: DownloadId, before: Download | undefined): void {
-		const hold = this.#holds.get(id) ?? {leases: new Set(), before};
+		const hold = this.#holds.get(id) ?? {leases: new Set(), isOrphaned: false, before};
 		hold.leases.add(name);
 		this.#holds.set(id, hold);
 		// The client may have gone meanwhile.
 		this.#wait(name, this.#of(name));
+	}
+
+	/** Leaves a download to the other leases that hold it. False if there are none. */
+	#leaves(name: string, id: DownloadId): boolean {
+		const hold = this.#holds.get(id);
+		if (!hold || [...hold.leases].every(each => each === name)) {
+			return false;
+		}
+
+		hold.leases.delete(name);
+		hold.isOrphaned = true;
+		return true;
 	}
 
 	/** Ends the lease if no connection comes in time. */
@@ -137,23 +166,26 @@ export class Leases {
 	}
 
 	#end(name: string): void {
-		this.#leases.delete(name);
-		for (const [id, {before}] of this.#letGo(name)) {
-			Logger.info(`${id}: its client is gone`);
-			this.#undo(id, before).catch((error: unknown) => {
-				Logger.warn(`${id}: not undone: ${messageOf(error)}`);
-			});
+		for (const hold of this.#holds.values()) {
+			hold.isOrphaned ||= hold.leases.has(name);
 		}
+
+		this.release(name);
 	}
 
-	/** Returns the downloads that no lease holds any longer. */
-	#letGo(name: string): Array<[DownloadId, Hold]> {
-		const free = [...this.#holds].filter(([, {leases}]) => leases.delete(name) && leases.size === 0);
-		for (const [id] of free) {
-			this.#holds.delete(id);
+	/** The last lease of a download undoes it. */
+	#letGo(name: string): void {
+		for (const [id, {leases, isOrphaned, before}] of this.#holds) {
+			if (leases.delete(name) && leases.size === 0) {
+				this.#holds.delete(id);
+				if (isOrphaned) {
+					Logger.info(`${id}: its client is gone`);
+					this.#undo(id, before).catch((error: unknown) => {
+						Logger.warn(`${id}: not undone: ${messageOf(error)}`);
+					});
+				}
+			}
 		}
-
-		return free;
 	}
 
 	async #undo(id: DownloadId, before: Download | undefined): Promise<void> {

@@ -124,6 +124,30 @@ test('two runs of get hold a download until both are killed', async t => {
 	assert.equal(has('marker'), false);
 });
 
+test('Ctrl+C in one of two runs of get for a download leaves it to the other', async t => {
+	const {origin, client, get, storage, files, id} = await getBeside(t);
+	const {url} = byId(client.snapshot.downloads, id)!;
+	const second = await startGet(t, storage, '-o', `${files}second/`, url, url.replace('listed', 'marker'));
+	const limit = AbortSignal.timeout(60_000);
+	await untilSnapshot(client, ({downloads}) => downloads.length === 3 || undefined, limit);
+	get.child.kill('SIGINT');
+	assert.equal(await get.exit(), 130);
+	assert.equal(byId(client.snapshot.downloads, id)?.status, 'active');
+	origin.options.bytesPerSecond = undefined;
+	assert.equal(await second.exit(), 0, second.stderr);
+	await until(client, id, ({status}) => status === 'complete');
+});
+
+test('a run of get again, right after a kill, leaves no download in the list', async t => {
+	const {origin, client, get, storage, files, id} = await getBeside(t);
+	await get.kill('SIGKILL');
+	const again = await startGet(t, storage, '-o', files, origin.urlOf('/new'));
+	await until(client, id, ({status}) => status === 'paused');
+	origin.options.bytesPerSecond = undefined;
+	assert.equal(await again.exit(), 0, again.stderr);
+	await undone(client);
+});
+
 test('a client of the same process takes a download out of a lease, too', async t => {
 	const origin = await startOrigin(t, {size: 60 * MiB, etag: '"v1"', bytesPerSecond: MiB});
 	const storageDir = await temporaryFolder(t);
@@ -233,6 +257,46 @@ test('a command that outlasts the instance is not undone', async () => {
 	await leases.with('a').resume(paused.id);
 	await graceOver(new Leases(engine, graceMs), engine);
 	assert.ok(!engine.calls.some(([name]) => name === 'pause'));
+});
+
+test('the last lease undoes what it has taken over from a killed client, even as it is released', async () => {
+	const {engine, leases} = leasesOf(paused);
+	leases.connect('again');
+	await leases.with('killed').resume(paused.id);
+	const {id} = (await leases.with('killed').add({url: 'https://example.com/new'})).download;
+	await leases.with('again').resume(paused.id);
+	await leases.with('again').add({url: 'https://example.com/new'});
+	await graceOver(leases, engine);
+	assert.ok(byId(engine.snapshot.downloads, id));
+	leases.release('again');
+	await graceOver(leases, engine);
+	assert.equal(byId(engine.snapshot.downloads, id), undefined);
+	assert.ok(engine.calls.some(([name]) => name === 'pause'));
+});
+
+test('a client that stops or removes a download leaves it to another lease that holds it', async () => {
+	const onDemand = download({id: idOf(0), status: 'paused', onDemand: true});
+	const {engine, leases} = leasesOf(onDemand);
+	const [one, two] = [leases.with('one'), leases.with('two')];
+	leases.connect('one');
+	leases.connect('two');
+	const {id} = (await one.add({url: 'https://example.com/new'})).download;
+	await two.add({url: 'https://example.com/new'});
+	await one.resume(onDemand.id);
+	await two.resume(onDemand.id);
+	await two.update(onDemand.id, {onDemand: false});
+	const {length} = engine.calls;
+	await one.remove(id, {data: 'keep'});
+	await one.update(onDemand.id, {onDemand: true});
+	await one.pause(onDemand.id);
+	assert.equal(engine.calls.length, length);
+	await two.remove(id, {data: 'keep'});
+	await two.update(onDemand.id, {onDemand: true});
+	await two.pause(onDemand.id);
+	assert.deepEqual(
+		engine.calls.slice(length).map(([name]) => name),
+		['remove', 'update', 'pause'],
+	);
 });
 
 test('commands of the client itself leave its lease in place', async () => {

@@ -20,12 +20,19 @@ import {
 const MiB = 1024 * 1024;
 const timeout = 60_000;
 
-/** The next opens of files below the folder fail. Returns the number of those to come. */
-function failOpens(t: TestContext, folder: string, code: 'EMFILE' | 'ENFILE', count: number): () => number {
+/** The next opens of files whose paths begin so, or are so, fail. Returns the number of those to come. */
+function failOpens(
+	t: TestContext,
+	file: string,
+	code: 'EMFILE' | 'ENFILE',
+	count: number,
+	isWhole = false,
+): () => number {
 	const {open} = fs;
 	let left = count;
 	const mock = t.mock.method(fs, 'open', async (...given: Parameters<typeof open>) => {
-		if (left > 0 && String(given[0]).startsWith(folder)) {
+		const opened = String(given[0]);
+		if (left > 0 && (isWhole ? opened === file : opened.startsWith(file))) {
 			left--;
 			throw Object.assign(new Error(`${code}: too many open files, open`), {code, syscall: 'open'});
 		}
@@ -92,3 +99,28 @@ test('a planned export that finds too many open files is repeated', {timeout}, a
 	assert.deepEqual(await readdir(folder), ['film.bin']);
 	assert.ok(content(0, MiB).equals(await readFile(path.join(folder, 'film.bin'))));
 });
+
+for (const [words, move] of [
+	['export', false],
+	['move', true],
+] as const) {
+	test(
+		`a planned ${words} is recorded if too many files were open once it was placed`,
+		{timeout},
+		async t => {
+			const origin = await startOrigin(t, {size: MiB, etag: '"v1"'});
+			const {engine, close} = await startEngine(t);
+			const {download} = await engine.add({url: origin.url, paused: true});
+			const folder = await temporaryFolder(t);
+			const file = path.join(folder, 'film.bin');
+			await engine.export(download.id, {path: file, move, when: 'complete'});
+			const left = failOpens(t, folder, 'EMFILE', 1, true);
+			await engine.resume(download.id);
+			const done = await until(engine, download.id, ({exportWhenComplete}) => exportWhenComplete === null);
+			assert.deepEqual([left(), done.status, done.error, done.exportedTo], [0, 'complete', null, file]);
+			await close();
+			assert.deepEqual(await readdir(folder), ['film.bin']);
+			assert.ok(content(0, MiB).equals(await readFile(file)));
+		},
+	);
+}

@@ -12,8 +12,11 @@ export type Export = (dataPath: string, steps: ExportSteps) => Promise<string>;
 
 type ExportSteps = {
 	readonly onProgress: (fraction: number) => void;
-	/** Called before the file takes a name, if the next start must find it there. */
-	readonly onPlacing: (path: string) => Promise<void>;
+	/**
+	 * Called before the file takes a name, and with undefined if it does not take it, if the next attempt or start must find
+	 * it there.
+	 */
+	readonly onPlacing: (path: string | undefined) => Promise<void>;
 	/** A move calls it before it removes the old file, and keeps that if the call resolves with false. */
 	readonly onPlaced: (path: string) => Promise<boolean>;
 };
@@ -69,9 +72,6 @@ export async function exporting(
 				: {exportedPartTo: path};
 		await saveIfPossible(recordFile, {...change, placing: undefined});
 		return path;
-	} catch (error) {
-		await saveIfPossible(recordFile, {placing: undefined});
-		throw error;
 	} finally {
 		showProgress(null);
 	}

@@ -24,10 +24,10 @@ type FileExport = ByteCopy & {
 	readonly skipIdentical?: boolean;
 	/** Removes the source. */
 	readonly move?: boolean;
-	/** The name that this export was about to give the file when the program was killed. */
+	/** The name that this export was about to give the file when it failed or the program was killed. */
 	readonly placing?: string | undefined;
-	/** Called with the name that the file is about to take. */
-	readonly onPlacing?: ((file: string) => Promise<void>) | undefined;
+	/** Called with the name that the file is about to take, and with undefined if it does not take it. */
+	readonly onPlacing?: ((file: string | undefined) => Promise<void>) | undefined;
 	/**
 	 * For a move: called with the new path once it is durable, before the source is removed. If it resolves with false,
 	 * the source stays.

@@ -7,12 +7,17 @@ import {DownStreamError} from '../../downstream.ts';
 /** Error codes of disks, and of Windows, that do not support hard links. */
 const linkUnsupportedCodes = new Set(['EPERM', 'ENOTSUP', 'ENOSYS', 'EMLINK', 'EISDIR']);
 
-/** Called with the name that the file is about to take. */
-type OnPlacing = ((target: string) => Promise<void>) | undefined;
+/** Called with the name that the file is about to take, and with undefined if it does not take it. */
+type OnPlacing = ((target: string | undefined) => Promise<void>) | undefined;
 
 /** Gives a file its final name, or rejects with `target-exists`. A symbolic link counts as existing. */
 export async function place(file: string, target: string, onPlacing: OnPlacing): Promise<string> {
-	await onPlacing?.(target);
+	await announced(target, onPlacing, async () => takeName(file, target));
+	await rm(file, {force: true});
+	return target;
+}
+
+async function takeName(file: string, target: string): Promise<void> {
 	try {
 		// Unlike rename, link never replaces a file.
 		await link(file, target);
@@ -25,15 +30,22 @@ export async function place(file: string, target: string, onPlacing: OnPlacing):
 			throw error;
 		}
 
-		return placeByReservation(file, target);
+		await takeByReservation(file, target);
 	}
+}
 
-	await rm(file);
-	return target;
+async function announced(target: string, onPlacing: OnPlacing, take: () => Promise<void>): Promise<void> {
+	await onPlacing?.(target);
+	try {
+		await take();
+	} catch (error) {
+		await onPlacing?.(undefined);
+		throw error;
+	}
 }
 
 /** For disks without hard links: an empty file reserves the name until the rename. */
-async function placeByReservation(file: string, target: string): Promise<string> {
+async function takeByReservation(file: string, target: string): Promise<void> {
 	try {
 		const reservation = await open(target, 'wx');
 		await reservation.close();
@@ -47,8 +59,6 @@ async function placeByReservation(file: string, target: string): Promise<string>
 		await rm(target, {force: true});
 		throw error;
 	}
-
-	return target;
 }
 
 export async function placeBeside(file: string, target: string, onPlacing: OnPlacing): Promise<string> {
@@ -69,8 +79,7 @@ export async function placeBeside(file: string, target: string, onPlacing: OnPla
 }
 
 export async function replace(file: string, target: string, onPlacing: OnPlacing): Promise<string> {
-	await onPlacing?.(target);
-	await rename(file, target);
+	await announced(target, onPlacing, async () => rename(file, target));
 	// If both names link to the same bytes, the rename does nothing.
 	await rm(file, {force: true});
 	return target;
