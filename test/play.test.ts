@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import {chmod, readFile, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
-import {test} from 'node:test';
+import {test, type TestContext} from 'node:test';
 import {setImmediate as nextTurn, setTimeout as sleep} from 'node:timers/promises';
 import {untilDone} from '../source/cli/run/serve.ts';
+import type {Download} from '../source/downstream.ts';
 import {playDownload, playerCommand, startArguments} from '../source/requests/launch-player.ts';
 import {cleanText} from '../source/text/clean-text.ts';
 import {blankDownload} from './support/blank-download.ts';
@@ -117,75 +118,60 @@ const playback = {
 	subtitles: null,
 };
 
-test('a run ends once the file is complete and its linked player has ended', async t => {
+/** A run over these downloads, under a clock of its own. */
+function runOf(t: TestContext, downloads: readonly Download[]) {
 	t.mock.timers.enable({apis: ['setTimeout', 'Date'], now: 1_000_000});
-	const downstream = new MemoryDownStream();
-	const {signal} = new AbortController();
-	let outcome: string | undefined;
-	downstream.change({downloads: [download({status: 'complete', playback, players: [mpv]})]});
-	const ended = untilDone(downstream, signal, {since: Date.now()}).then(result => {
-		outcome = result;
+	const downstream = new MemoryDownStream(downloads);
+	const run = {
+		downstream,
+		outcome: undefined as string | undefined,
+		ended: untilDone(downstream, new AbortController().signal, {since: Date.now()}),
+		async pass(seconds: number) {
+			for (let second = 0; second < seconds; second++) {
+				t.mock.timers.tick(1000);
+				await nextTurn();
+			}
+		},
+	};
+	void run.ended.then(outcome => {
+		run.outcome = outcome;
 	});
-	// A paused player closes its connection.
-	downstream.change({downloads: [download({status: 'complete', playback})]});
-	for (let second = 0; second < 40; second++) {
-		t.mock.timers.tick(1000);
-		await nextTurn();
-	}
+	return run;
+}
 
-	assert.equal(outcome, undefined);
-	downstream.change({downloads: [download({status: 'complete', players: [{...mpv, connected: false}]})]});
-	await ended;
-	assert.equal(outcome, 'done');
+test('a run ends once the file is complete and its linked player has ended', async t => {
+	const run = runOf(t, [download({status: 'complete', playback, players: [mpv]})]);
+	// A paused player closes its connection.
+	run.downstream.change({downloads: [download({status: 'complete', playback})]});
+	await run.pass(40);
+	assert.equal(run.outcome, undefined);
+	run.downstream.change({downloads: [download({status: 'complete', players: [{...mpv, connected: false}]})]});
+	assert.equal(await run.ended, 'done');
 });
 
 test('a run waits for the player of another download after a linked player has ended', async t => {
-	t.mock.timers.enable({apis: ['setTimeout', 'Date'], now: 1_000_000});
-	const downstream = new MemoryDownStream();
-	const {signal} = new AbortController();
-	let outcome: string | undefined;
 	const [linked, unlinked] = [
 		download({id: idOf(0), status: 'complete', playback}),
 		download({id: idOf(1), status: 'complete', players: [mpv]}),
 	];
-	downstream.change({downloads: [linked, unlinked]});
-	const ended = untilDone(downstream, signal, {since: Date.now()}).then(result => {
-		outcome = result;
-	});
-	downstream.change({
+	const run = runOf(t, [linked, unlinked]);
+	run.downstream.change({
 		downloads: [
 			{...linked, playback: null},
 			{...unlinked, players: []},
 		],
 	});
-	for (let second = 0; second < 29; second++) {
-		t.mock.timers.tick(1000);
-		await nextTurn();
-	}
-
-	assert.equal(outcome, undefined);
+	await run.pass(29);
+	assert.equal(run.outcome, undefined);
 	t.mock.timers.tick(1000);
-	await ended;
-	assert.equal(outcome, 'done');
+	assert.equal(await run.ended, 'done');
 });
 
 test('a run waits 30 s for a player without a link to connect again', async t => {
-	t.mock.timers.enable({apis: ['setTimeout', 'Date'], now: 1_000_000});
-	const downstream = new MemoryDownStream();
-	const {signal} = new AbortController();
-	let outcome: string | undefined;
-	downstream.change({downloads: [download({status: 'complete', players: [mpv]})]});
-	const ended = untilDone(downstream, signal, {since: Date.now()}).then(result => {
-		outcome = result;
-	});
-	downstream.change({downloads: [download({status: 'complete', players: [{...mpv, connected: false}]})]});
-	for (let second = 0; second < 29; second++) {
-		t.mock.timers.tick(1000);
-		await nextTurn();
-	}
-
-	assert.equal(outcome, undefined);
+	const run = runOf(t, [download({status: 'complete', players: [mpv]})]);
+	run.downstream.change({downloads: [download({status: 'complete', players: [{...mpv, connected: false}]})]});
+	await run.pass(29);
+	assert.equal(run.outcome, undefined);
 	t.mock.timers.tick(1000);
-	await ended;
-	assert.equal(outcome, 'done');
+	assert.equal(await run.ended, 'done');
 });
