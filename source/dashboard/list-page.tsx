@@ -60,7 +60,7 @@ export function ListPage(screen: Screen) {
 	const {layout, visible, downloads, selected, top, tabs, hasScrollbar, tableWidth} = partsOf(screen);
 	const place = {width, ascii};
 	const queue = useMemo(() => queueOf(snapshot.downloads), [snapshot.downloads]);
-	const origins = useMemo(() => originsOf(snapshot.downloads), [snapshot.downloads]);
+	const origins = originsOf(snapshot.downloads);
 	const longest = useMemo(() => longestOf(snapshot.downloads, origins), [snapshot.downloads, origins]);
 	return (
 		<Box flexDirection="column" width={width} height={height}>

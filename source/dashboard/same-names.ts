@@ -1,4 +1,4 @@
-// Tells downloads of the same name apart, by what differs in their links. Pure.
+// Tells downloads of the same name apart, by what differs in their links.
 import type {Download, DownloadId} from '../downstream.ts';
 import {cleanText} from '../text/clean-text.ts';
 import {decoded} from '../text/decoded.ts';
@@ -7,8 +7,27 @@ import {maskUrl} from '../text/mask-url.ts';
 /** The words beside the name; none for a name that occurs once. */
 export type Origins = ReadonlyMap<DownloadId, string>;
 
-/** The host, else a folder of the path, else the number in the list. */
+let last: {readonly downloads: readonly Download[]; readonly origins: Origins} = {
+	downloads: [],
+	origins: new Map(),
+};
+
+/** The host, else a folder of the path, else the number in the list. Computed again only after a change of these. */
 export function originsOf(downloads: readonly Download[]): Origins {
+	const isSame =
+		downloads.length === last.downloads.length &&
+		downloads.every((download, index) => {
+			const {id, name, url} = last.downloads[index]!;
+			return download.id === id && download.name === name && download.url === url;
+		});
+	if (!isSame) {
+		last = {downloads, origins: computedOrigins(downloads)};
+	}
+
+	return last.origins;
+}
+
+function computedOrigins(downloads: readonly Download[]): Origins {
 	const alike = new Map<string, number[]>();
 	for (const [index, {name}] of downloads.entries()) {
 		const indexes = alike.get(name) ?? [];
