@@ -19,6 +19,7 @@ import {
 import {homedir, tmpdir} from 'node:os';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
+import {pathToFileURL} from 'node:url';
 import {exportFile} from '../source/engine/store/export.ts';
 import {numbered, resolveTarget} from '../source/engine/store/export-target.ts';
 import {content} from './support/content.ts';
@@ -236,7 +237,7 @@ test('the next export to the same target removes the rest of a killed copy, exce
 	const target = path.join(folder, 'film.mkv');
 	const request = {source, target, size, ranges: [{start: 0, end: size}]};
 	const program = `
-		const {exportFile} = await import(${JSON.stringify(new URL('../source/engine/store/export.ts', import.meta.url))});
+		const {exportFile} = await import(${JSON.stringify(pathToFileURL(path.join(import.meta.dirname, '../source/engine/store/export.ts')).href)});
 		await exportFile({...${JSON.stringify(request)}, onProgress: () => process.kill(process.pid, 'SIGKILL')});`;
 	const {signal} = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', program]);
 	assert.equal(signal, 'SIGKILL');

@@ -153,8 +153,11 @@ test('the position survives SIGKILL of the program, and play continues there', {
 	const [, place = ''] = / is playing sound\.wav at (1:\d\d) from http/.exec(next.stdout) ?? [];
 	assert.notEqual(place, '', next.stdout);
 
-	// By the running instance.
+	// The run ends with its player; a running instance starts the next one.
 	end(await pid());
+	assert.equal(await next.exit(), 0, next.stderr);
+	const instance = await CliProcess.start(t, ['serve', '--json', ...args], {env});
+	await instance.event('ready');
 	const asking = await TestTerminal.start(t, ['play', ...args, '--continue', 'ask', url], {
 		columns: 100,
 		rows: 10,

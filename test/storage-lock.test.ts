@@ -8,6 +8,7 @@ import path from 'node:path';
 import {createInterface} from 'node:readline';
 import {test, type TestContext} from 'node:test';
 import {setImmediate} from 'node:timers/promises';
+import {pathToFileURL} from 'node:url';
 import {DownStreamError} from '../source/downstream.ts';
 import {StorageLock, storageOwner} from '../source/engine/store/storage-lock.ts';
 import {withCode} from './support/errors.ts';
@@ -20,7 +21,7 @@ const withoutSignals = process.platform === 'win32' && 'this platform cannot sus
  */
 const holderProgram = `
 import {createServer} from 'node:net';
-import {StorageLock} from ${JSON.stringify(new URL('../source/engine/store/storage-lock.ts', import.meta.url).href)};
+import {StorageLock} from ${JSON.stringify(pathToFileURL(path.join(import.meta.dirname, '../source/engine/store/storage-lock.ts')).href)};
 const [, storageDir, mode] = process.argv;
 const lock = await StorageLock.acquire(storageDir, async () => {
 	await lock.release();
