@@ -5,7 +5,7 @@ import {mkdtempSync, readFileSync, readdirSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
-import {build} from 'esbuild';
+import {build, stop} from 'esbuild';
 
 const root = path.resolve(import.meta.dirname, '..');
 const options = process.argv.slice(2).filter(option => option !== '--fast');
@@ -49,6 +49,7 @@ try {
 		stdio: ['ignore', 'ignore', 'inherit'],
 	});
 	await buildTests();
+	await stop();
 	const {status} = spawnSync(
 		process.execPath,
 		[

@@ -132,7 +132,8 @@ test('the position survives SIGKILL of the program, and play continues there', {
 	const {url, player, pid} = await startFilm(t);
 	const storage = path.join(await temporaryFolder(t), 'storage');
 	const runtime = await temporaryFolder(t);
-	const args = ['--storage', storage, '--port', '0', '--proxy', 'direct', '--player', player];
+	const serveArgs = ['--storage', storage, '--port', '0', '--proxy', 'direct'];
+	const args = [...serveArgs, '--player', player];
 	const env = {XDG_RUNTIME_DIR: runtime};
 	const program = await CliProcess.start(t, ['play', ...args, url], {env});
 	const client = await attachWhenReady(storage);
@@ -156,7 +157,7 @@ test('the position survives SIGKILL of the program, and play continues there', {
 	// The run ends with its player; a running instance starts the next one.
 	end(await pid());
 	assert.equal(await next.exit(), 0, next.stderr);
-	const instance = await CliProcess.start(t, ['serve', '--json', ...args], {env});
+	const instance = await CliProcess.start(t, ['serve', '--json', ...serveArgs], {env});
 	await instance.event('ready');
 	const asking = await TestTerminal.start(t, ['play', ...args, '--continue', 'ask', url], {
 		columns: 100,
