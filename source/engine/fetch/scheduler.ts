@@ -1,5 +1,6 @@
 // The connections of one download: the only place that opens them.
 import type {SegmentUse} from '../../downstream.ts';
+import {coalesced, turns} from '../../turns.ts';
 import type {DataSource} from '../origin/data-source.ts';
 import {FetchContext, ResponseTraits} from './fetch-context.ts';
 import type {FetchTarget, Places, FetchServices} from './fetch-target.ts';
@@ -23,15 +24,13 @@ export class Scheduler implements HostUser {
 	readonly #guard: VersionGuard;
 	readonly #writes: ComparedWrites;
 	readonly #running = new Set<Promise<void>>();
-	/** A pass is due in this tick. */
-	#isAwake = false;
 	/** Changes of source or version run one after the other. */
-	#exclusive: Promise<unknown> = Promise.resolve();
+	readonly #inTurn = turns();
 	/** Of these, the number waiting or running. */
 	#exclusiveCount = 0;
 
 	constructor(target: FetchTarget, source: DataSource, services: FetchServices) {
-		this.#context = new FetchContext(target, source, services, () => this.wake());
+		this.#context = new FetchContext(target, source, services, this.wake);
 		this.#guard = new VersionGuard(this.#context, act => this.exclusively(act));
 		this.#writes = new ComparedWrites(this.#context);
 		this.#context.host.join(this);
@@ -132,7 +131,7 @@ export class Scheduler implements HostUser {
 	/** Ends every connection; resolves when nothing more is written. */
 	async stop(): Promise<void> {
 		this.segments.endAll();
-		await Promise.allSettled([...this.#running, this.#exclusive]);
+		await Promise.allSettled([...this.#running, this.#inTurn(() => Promise.resolve())]);
 	}
 
 	/** Ends every connection, idle ones included. */
@@ -145,7 +144,7 @@ export class Scheduler implements HostUser {
 	/** Ends every connection before `act`, and opens none until it is over. */
 	async exclusively(act: () => Promise<void>): Promise<void> {
 		this.#exclusiveCount++;
-		const turn = this.#exclusive.then(async () => {
+		await this.#inTurn(async () => {
 			try {
 				this.#context.state.ending.throwIfAborted();
 				this.segments.endAll();
@@ -156,8 +155,6 @@ export class Scheduler implements HostUser {
 				this.wake();
 			}
 		});
-		this.#exclusive = turn.catch(() => undefined);
-		await turn;
 	}
 
 	/** Nothing may be running. Resolves when the old source is disposed of. */
@@ -233,19 +230,13 @@ export class Scheduler implements HostUser {
 	}
 
 	/** Requests a pass over the plan: the only way in. Calls of one tick share a pass. Never throws. */
-	wake(): void {
-		if (!this.#isAwake) {
-			this.#isAwake = true;
-			queueMicrotask(() => {
-				this.#isAwake = false;
-				try {
-					this.#pass();
-				} catch (error) {
-					this.#context.target.failed(error, Date.now());
-				}
-			});
+	readonly wake = coalesced(() => {
+		try {
+			this.#pass();
+		} catch (error) {
+			this.#context.target.failed(error, Date.now());
 		}
-	}
+	});
 
 	/** Starts the segments that are wanted and allowed now. */
 	#pass(): void {
