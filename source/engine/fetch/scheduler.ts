@@ -406,7 +406,7 @@ export class Scheduler implements HostUser {
 			target: traits.connectionTarget,
 			readers: state.readers.size,
 			awaitsIndex: state.awaitsIndex,
-			isSingle: state.retries.isProbing || file.size === Infinity,
+			isSingle: state.retries.failures > 0 || file.size === Infinity,
 		};
 		return hasFreeConnection(plan, connections) && this.host.mayOpen(this);
 	}
