@@ -171,7 +171,7 @@ export class Scheduler implements HostUser {
 		this.#context.lastRate = 0;
 		this.#context.hasWorked = false;
 		this.#context.traits = new ResponseTraits();
-		this.#guard.forgetResponses();
+		this.#guard.forgetShortResponses();
 		this.#writes.forgetContradictions();
 		await old.dispose();
 	}

@@ -154,7 +154,7 @@ export class SegmentRun {
 		const segment = this.#segment;
 		const {traits, host} = context;
 		const {info, range, acceptsRanges} = response;
-		this.#guard.accepted();
+		this.#guard.forgetShortResponses();
 		if (context.file.size === Infinity && info.size !== Infinity) {
 			await setSize(context, info.size);
 		}

@@ -46,18 +46,16 @@ export class VersionGuard {
 		this.#cachedCheck = this.#newCheck();
 	}
 
-	/** Call when another source begins. */
-	forgetResponses(): void {
+	/** Call for each response with the file, and when another source begins. */
+	forgetShortResponses(): void {
 		this.#short = undefined;
 	}
 
 	/** Call when another version begins. Its cached bytes are `proven` to be the source's, or there are none. */
 	begin(proven: boolean): void {
-		this.forgetResponses();
+		this.forgetShortResponses();
 		this.#cachedCheck.stop();
-		this.#cachedCheck = proven
-			? new CachedVersionCheck(undefined, this.#context.state.ending)
-			: this.#newCheck();
+		this.#cachedCheck = this.#newCheck(proven);
 		this.#checkedAt = Date.now();
 	}
 
@@ -251,11 +249,6 @@ export class VersionGuard {
 
 	// Errors
 
-	/** Call for each response with the file. */
-	accepted(): void {
-		this.#short = undefined;
-	}
-
 	/**
 	 * A short response may be a refusal, which passes with the connections beside it or with time. The file has changed if
 	 * the response repeats and is not empty. After a change, the next attempt must meet it again, however small it is.
@@ -298,12 +291,9 @@ export class VersionGuard {
 			: error;
 	}
 
-	#newCheck(): CachedVersionCheck {
+	#newCheck(proven = false): CachedVersionCheck {
 		const {file, record, state} = this.#context;
-		const hasChanged = record.error?.code === 'origin-changed';
-		return new CachedVersionCheck(
-			file.present.size > 0 ? (hasChanged ? 'thorough' : 'brief') : undefined,
-			state.ending,
-		);
+		const depth = record.error?.code === 'origin-changed' ? 'thorough' : 'brief';
+		return new CachedVersionCheck(proven || file.present.size === 0 ? undefined : depth, state.ending);
 	}
 }
