@@ -13,9 +13,6 @@ import type {SparseFile} from '../store/sparse-file.ts';
 import type {TransferServices} from './transfer-services.ts';
 import {Watching} from './watching.ts';
 
-/** Bytes of read-ahead before pledges if the map of the film is unknown: half a minute at 4 Mbit/s. */
-export const firstAhead = 16 * 1024 * 1024;
-
 /** Reactions that concern several parts of a download. */
 export type DownloadEffects = {
 	/**
@@ -34,6 +31,7 @@ export class DownloadState implements FetchState {
 	readonly readers: Readers;
 	readonly retries: RetryPolicy;
 	readonly watching: Watching;
+	readonly readAhead: ReadAhead;
 	readonly meter = new SpeedMeter();
 	readonly #closing = new AbortController();
 	/** The state of the signal, which is slow to read: the queue reads it of thousands of downloads. */
@@ -53,7 +51,6 @@ export class DownloadState implements FetchState {
 	checkProgress: number | null = null;
 	/** Fraction of the running export, from 0 to 1. */
 	exportProgress: number | null = null;
-	readAhead: ReadAhead;
 	/** Missing bytes of a film's index, which come before the background. */
 	wantedIndex: Range | undefined;
 	/** One connection stays free for the index. */
@@ -62,11 +59,17 @@ export class DownloadState implements FetchState {
 	view: Download | undefined;
 
 	/** `retry` is called when the next attempt after an error is due. */
-	constructor(recordFile: RecordFile, file: SparseFile, services: TransferServices, retry: () => void) {
+	constructor(
+		recordFile: RecordFile,
+		file: SparseFile,
+		services: TransferServices,
+		readAhead: ReadAhead,
+		retry: () => void,
+	) {
 		const {record} = recordFile;
 		this.recordFile = recordFile;
 		this.services = services;
-		this.readAhead = {all: () => services.readAhead, beforePledges: () => firstAhead};
+		this.readAhead = readAhead;
 		this.checks = new BlockChecksums(
 			recordFile.checksPath,
 			record.pieces?.map(([start, end, crc]) => ({start, end, crc})),
