@@ -66,16 +66,17 @@ const allowed: Record<string, readonly string[]> = {
 	'engine/memory': ['engine/store'],
 	'engine/http': ['downstream.ts', 'engine/memory'],
 	'engine/origin': ['downstream.ts', 'text', 'engine/store', 'engine/http'],
+	'engine/version': ['downstream.ts', 'engine/store', 'engine/origin'],
 	'engine/fetch': [
 		...['downstream.ts', 'log.ts', 'turns.ts'],
-		...['engine/store', 'engine/memory', 'engine/http', 'engine/origin'],
+		...['engine/store', 'engine/memory', 'engine/http', 'engine/origin', 'engine/version'],
 	],
 	'engine/film': ['downstream.ts', 'log.ts', 'turns.ts', 'text', 'engine/store'],
 	'engine/player': ['downstream.ts', 'log.ts', 'text'],
 	'engine/download': [
 		...['downstream.ts', 'log.ts', 'turns.ts'],
 		...['engine/store', 'engine/memory', 'engine/http', 'engine/origin', 'engine/fetch', 'engine/film'],
-		'engine/player',
+		...['engine/player', 'engine/version'],
 	],
 	engine: [
 		...['downstream.ts', 'schema.ts', 'log.ts', 'text'],

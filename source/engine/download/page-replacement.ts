@@ -3,7 +3,7 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import {Logger} from '../../log.ts';
 import {requestIntervalMs} from '../fetch/retry-policy.ts';
 import type {Scheduler} from '../fetch/scheduler.ts';
-import {sendsPage} from '../fetch/version-check.ts';
+import {sendsPage} from '../version/version-check.ts';
 import type {DownloadEffects, DownloadState} from './download-state.ts';
 import type {VersionReset} from './version-reset.ts';
 import {isPageForFile} from './view.ts';

@@ -2,7 +2,7 @@
 import {Logger} from '../../log.ts';
 import {turns} from '../../turns.ts';
 import type {Scheduler} from '../fetch/scheduler.ts';
-import {verifyAcceptance, verifyReplacement} from '../fetch/replacement-check.ts';
+import {verifyAcceptance, verifyReplacement} from '../version/replacement-check.ts';
 import type {DataSource, OriginResponse} from '../origin/data-source.ts';
 import type {DownloadRecord} from '../store/record.ts';
 import {SparseFile} from '../store/sparse-file.ts';

@@ -11,7 +11,7 @@ import type {Reader} from './readers.ts';
 import {SegmentRun} from './segment-run.ts';
 import {mostExpendable, type Segment, type Segments} from './segments.ts';
 import {ComparedWrites} from './compared-writes.ts';
-import type {Comparison} from './version-check.ts';
+import type {Comparison} from '../version/version-check.ts';
 import {VersionGuard} from './version-guard.ts';
 
 /** Bytes of the first request, which also reveals size, validator, type and range support. */

@@ -12,7 +12,7 @@ import {
 	examineSuspicion,
 	refusePage,
 	type Comparison,
-} from './version-check.ts';
+} from '../version/version-check.ts';
 import {overlapBytes} from './compared-writes.ts';
 import {
 	isChange,
@@ -21,7 +21,7 @@ import {
 	suspicionOf,
 	type CachedVersion,
 	type Suspicion,
-} from './version-labels.ts';
+} from '../version/version-labels.ts';
 
 /** Milliseconds without a byte after which cached bytes are compared again, even with a strong ETag. */
 const trustMs = 60_000;
