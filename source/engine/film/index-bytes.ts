@@ -2,7 +2,8 @@
 import {turns} from '../../turns.ts';
 import {RangeSet} from '../store/range-set.ts';
 import type {ReadBytes} from './film-thread.ts';
-import {hasInflatedRuns, type ReadAt} from './iso-index.ts';
+import type {ReadAt} from './iso-boxes.ts';
+import {hasInflatedRuns} from './iso-index.ts';
 import {NoFilm} from './no-film.ts';
 
 /** Maximum bytes and reads for one map. */
