@@ -37,6 +37,10 @@ export class DownloadState implements FetchState {
 	/** The state of the signal, which is slow to read: the queue reads it of thousands of downloads. */
 	#isClosed = false;
 	#file: SparseFile;
+	/** The origin has described the file. */
+	hasFileInfo: boolean;
+	/** Milliseconds since the epoch. */
+	lastByteAt: number | null = null;
 	/** Incremented for each new version of the bytes: a reader of an older version must not get newer bytes. */
 	version = 0;
 	/** The blocks recorded last: the disk may lose them in a crash. */
@@ -78,6 +82,7 @@ export class DownloadState implements FetchState {
 		this.readers = new Readers(services.bandwidth);
 		this.watching = new Watching(recordFile, () => this.changed());
 		this.retries = new RetryPolicy(retry, record.error);
+		this.hasFileInfo = record.info !== undefined;
 		this.recentBlocks = record.unsettled ?? [];
 		this.#file = this.#connected(file);
 	}

@@ -59,7 +59,7 @@ export class PageReplacement {
 		const {ending, record, retries} = this.#state;
 		try {
 			await this.#scheduler.exclusively(async () => {
-				const lastAt = Math.max(this.#checkedAt, this.#scheduler.lastByteAt ?? 0);
+				const lastAt = Math.max(this.#checkedAt, this.#state.lastByteAt ?? 0);
 				await sleep(Math.max(0, lastAt + requestIntervalMs - Date.now()), undefined, {signal: ending});
 				this.#checkedAt = Date.now();
 				if (this.#isDue && !(await sendsPage(this.#scheduler.source, ending))) {

@@ -81,7 +81,7 @@ export class Reading {
 	async representation(signal: AbortSignal): Promise<Representation> {
 		await this.#pages.run();
 		signal.throwIfAborted();
-		if (!this.#scheduler.hasFileInfo) {
+		if (!this.#state.hasFileInfo) {
 			this.#throwIfCancelled();
 			await this.#state.services.access.obtain();
 			this.#throwIfCancelled();

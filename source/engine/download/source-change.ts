@@ -81,7 +81,7 @@ export class SourceChange {
 		response?: OriginResponse,
 	): Promise<void> {
 		const {recordFile, retries} = this.#state;
-		const {hasFileInfo} = this.#scheduler;
+		const {hasFileInfo} = this.#state;
 		await this.#scheduler.replaceSource(source);
 		retries.reset();
 		const {file} = this.#state;

@@ -97,7 +97,7 @@ export class Transfer {
 
 	/** A place in the queue would let it fetch in the background. */
 	get wantsPlace(): boolean {
-		return wantsPlace(this.#state, this.#scheduler);
+		return wantsPlace(this.#state);
 	}
 
 	/** As `Pledges.demand`. */

@@ -50,7 +50,7 @@ export function downloadView(
 		connections: segments.size,
 		maxConnections: scheduler.maxConnections,
 		hostCeiling: status === 'queued' ? scheduler.hostCeiling : null,
-		waitsForPledges: status === 'queued' && scheduler.yields && wantsPlace(state, scheduler),
+		waitsForPledges: status === 'queued' && scheduler.yields && wantsPlace(state),
 		segments: Array.from(segments, segment => ({
 			start: segment.start,
 			offset: segment.offset,
@@ -76,7 +76,7 @@ export function downloadView(
 		error: retries.blockingError ?? null,
 		lastError: retries.lastError ?? null,
 		retryAt: retries.retryAt ?? null,
-		lastByteAt: scheduler.lastByteAt,
+		lastByteAt: state.lastByteAt,
 		addedAt: record.addedAt,
 		completedAt: state.completedAt ?? null,
 		acceptsRanges: record.acceptsRanges ?? null,

@@ -119,7 +119,7 @@ export class ComparedWrites {
 			this.#uncompared.set(segment, {start: added.start, end: hole.end});
 		}
 
-		context.lastByteAt = Date.now();
+		context.state.lastByteAt = Date.now();
 		context.hasWorked = true;
 		context.target.received(hole.start, bytes);
 		if (isFirst) {

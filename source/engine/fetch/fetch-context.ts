@@ -55,15 +55,11 @@ export class FetchContext {
 	/** The host of the source. */
 	host: Host;
 	traits = new ResponseTraits();
-	/** The origin has described the file. */
-	hasFileInfo: boolean;
 	/** The source has sent bytes of the file in this run. */
 	hasWorked = false;
 	places: Places = {background: false, pledges: false, yields: false};
 	/** Bytes per second of the connection measured last. */
 	lastRate = 0;
-	/** Milliseconds since the epoch. */
-	lastByteAt: number | null = null;
 
 	constructor(target: FetchTarget, source: DataSource, services: FetchServices, wake: () => void) {
 		this.target = target;
@@ -71,7 +67,6 @@ export class FetchContext {
 		this.services = services;
 		this.host = services.hosts.of(source.url);
 		this.wake = wake;
-		this.hasFileInfo = this.record.info !== undefined;
 		this.bandwidth = new Bandwidth(this.record.limitRate, services.bandwidth);
 		this.segments = new Segments(segment => this.host.closed(segment));
 	}

@@ -48,6 +48,10 @@ export type FetchState = {
 	/** Replaced when the download is moved or starts over: read it again after each wait. */
 	readonly file: SparseFile;
 	readonly readAhead: ReadAhead;
+	/** The origin has described the file. */
+	hasFileInfo: boolean;
+	/** Milliseconds since the epoch. */
+	lastByteAt: number | null;
 	/** Missing bytes of a film's index. */
 	readonly wantedIndex: Range | undefined;
 	/** One connection stays free for the index. */

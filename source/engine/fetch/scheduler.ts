@@ -48,14 +48,9 @@ export class Scheduler implements HostUser {
 		return this.#context.host;
 	}
 
-	/** The origin has described the file. */
-	get hasFileInfo(): boolean {
-		return this.#context.hasFileInfo;
-	}
-
 	/** All cached bytes are of one version, as far as that can be known. */
 	get isProven(): boolean {
-		return this.hasFileInfo && this.#writes.areCompared;
+		return this.#context.state.hasFileInfo && this.#writes.areCompared;
 	}
 
 	get maxConnections(): number {
@@ -84,11 +79,6 @@ export class Scheduler implements HostUser {
 	/** As `ComparedWrites.isReadable`. */
 	isReadable(reader: Reader): boolean {
 		return this.#writes.isReadable(reader.offset - reader.consumed, reader.offset);
-	}
-
-	/** Milliseconds since the epoch. */
-	get lastByteAt(): number | null {
-		return this.#context.lastByteAt;
 	}
 
 	/** As `VersionGuard.comparison`. */
@@ -178,7 +168,7 @@ export class Scheduler implements HostUser {
 
 	/** Nothing may be running. The cached bytes are `proven` to be of the source's version, or there are none. */
 	begin(proven: boolean): void {
-		this.#context.hasFileInfo = this.#context.record.info !== undefined;
+		this.#context.state.hasFileInfo = this.#context.record.info !== undefined;
 		this.#context.traits = new ResponseTraits();
 		this.#guard.begin(proven);
 		this.#writes.forgetContradictions();
@@ -278,7 +268,7 @@ export class Scheduler implements HostUser {
 	 */
 	#prepareForSeek(): void {
 		const {state, file, acceptsRanges} = this.#context;
-		const maySeek = this.hasFileInfo
+		const maySeek = state.hasFileInfo
 			? !file.isComplete && acceptsRanges && state.readers.players(Date.now()).length > 0
 			: state.readers.waitForFileInfo && this.segments.areConnected;
 		if (this.#mayRequest && maySeek && !this.host.isLimited) {
@@ -313,7 +303,8 @@ export class Scheduler implements HostUser {
 	}
 
 	#useOf(segment: Segment, demands: readonly Demand[]): SegmentUse {
-		const {state, hasFileInfo, servesPledges, pledged} = this.#context;
+		const {state, servesPledges, pledged} = this.#context;
+		const {hasFileInfo} = state;
 		const use = state.readers.waitForFileInfo
 			? 'player'
 			: useOf(segment, demands, hasFileInfo ? pledged : []);
@@ -328,7 +319,7 @@ export class Scheduler implements HostUser {
 			return undefined;
 		}
 
-		if (!this.hasFileInfo) {
+		if (!state.hasFileInfo) {
 			return this.segments.size === 0 ? this.#probe() : undefined;
 		}
 

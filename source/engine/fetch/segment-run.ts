@@ -265,7 +265,7 @@ export class SegmentRun {
 				const storedFrom = performance.now();
 				const wanted = Math.max(0, this.#wantedEnd - position);
 				await this.#writes.store(segment, position, slice.subarray(0, wanted));
-				if (position === 0 || !context.hasFileInfo) {
+				if (position === 0 || !context.state.hasFileInfo) {
 					await takeFirstBytes(context, chunk);
 				}
 
@@ -338,12 +338,12 @@ export class SegmentRun {
 	#failed(cause: unknown): void {
 		const context = this.#context;
 		const segment = this.#segment;
-		const {traits, segments, host, state, target, lastByteAt} = context;
+		const {traits, segments, host, state, target} = context;
 		const error = this.#guard.classify(cause, segment);
 		const isOneTooMany =
 			error instanceof DownStreamError &&
 			!segment.isAnswered &&
-			mayMeanTooMany(error, context.hasFileInfo) &&
+			mayMeanTooMany(error, state.hasFileInfo) &&
 			host.refused(segment, {
 				retryAfterMs: error.retryAfterMs,
 				isPlain: isPlainRefusal(error),
@@ -354,7 +354,7 @@ export class SegmentRun {
 				state.retries.note(error);
 			}
 		} else {
-			target.failed(this.#guard.asTransient(error), Math.max(segment.openedAt, lastByteAt ?? 0));
+			target.failed(this.#guard.asTransient(error), Math.max(segment.openedAt, state.lastByteAt ?? 0));
 		}
 	}
 

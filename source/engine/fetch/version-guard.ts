@@ -91,8 +91,8 @@ export class VersionGuard {
 
 	/** Bytes that a request repeats at each end, to compare a response without a strong ETag. */
 	get overlap(): number {
-		const {hasFileInfo, acceptsRanges, isNamed} = this.#context;
-		return isNamed || !hasFileInfo || !acceptsRanges ? 0 : overlapBytes;
+		const {state, acceptsRanges, isNamed} = this.#context;
+		return isNamed || !state.hasFileInfo || !acceptsRanges ? 0 : overlapBytes;
 	}
 
 	/** Nothing identifies the version, and no byte is cached for a comparison. */
@@ -116,12 +116,12 @@ export class VersionGuard {
 	 * origin without ranges is compared as it is read again. Resolves with the suspicion that the samples raise.
 	 */
 	async checkCachedBytes(signal: AbortSignal): Promise<Suspicion | undefined> {
-		const {file, acceptsRanges, lastByteAt} = this.#context;
+		const {file, acceptsRanges, state} = this.#context;
 		if (file.present.size === 0 || !acceptsRanges) {
 			return undefined;
 		}
 
-		const lastSign = Math.max(this.#checkedAt, lastByteAt ?? 0);
+		const lastSign = Math.max(this.#checkedAt, state.lastByteAt ?? 0);
 		if (Date.now() - lastSign > trustMs) {
 			this.#cachedCheck.require('brief');
 		}
@@ -188,7 +188,7 @@ export class VersionGuard {
 
 	/** Throws `origin-sent-page`, and `origin-changed` where the size has changed. */
 	async suspicionOf(response: OriginResponse): Promise<Suspicion | undefined> {
-		if (!this.#context.hasFileInfo) {
+		if (!this.#context.state.hasFileInfo) {
 			return undefined;
 		}
 
@@ -232,7 +232,7 @@ export class VersionGuard {
 	}
 
 	async #examine(suspicion: Suspicion, signal: AbortSignal): Promise<void> {
-		const {record, recordFile, target, lastByteAt} = this.#context;
+		const {record, recordFile, target} = this.#context;
 		const {label, was, is} = suspicion;
 		const beganAt = Date.now();
 		Logger.info(`${record.id}: ${label} ${was} is ${is} now; comparing samples`);
@@ -242,7 +242,7 @@ export class VersionGuard {
 			await recordFile.save({hasUnstableValidator: true});
 		} catch (error) {
 			if (!signal.aborted) {
-				target.failed(this.asTransient(this.classify(error)), Math.max(beganAt, lastByteAt ?? 0));
+				target.failed(this.asTransient(this.classify(error)), beganAt);
 			}
 		}
 	}
