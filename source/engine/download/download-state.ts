@@ -2,7 +2,7 @@
 import type {Download} from '../../downstream.ts';
 import {Readers, type ReadAhead} from '../fetch/readers.ts';
 import {RetryPolicy} from '../fetch/retry-policy.ts';
-import type {FetchState} from '../fetch/fetch-target.ts';
+import type {FetchState, Places} from '../fetch/fetch-target.ts';
 import type {Segments} from '../fetch/segments.ts';
 import {SpeedMeter} from '../fetch/speed-meter.ts';
 import {BlockChecksums} from '../store/block-checksums.ts';
@@ -37,6 +37,7 @@ export class DownloadState implements FetchState {
 	/** The state of the signal, which is slow to read: the queue reads it of thousands of downloads. */
 	#isClosed = false;
 	#file: SparseFile;
+	places: Places = {background: false, pledges: false, yields: false};
 	/** The origin has described the file. */
 	hasFileInfo: boolean;
 	/** Milliseconds since the epoch. */
@@ -99,6 +100,10 @@ export class DownloadState implements FetchState {
 	/** The caller retires the old file. */
 	set file(file: SparseFile) {
 		this.#file = this.#connected(file);
+	}
+
+	get maxConnections(): number {
+		return this.record.connections ?? this.services.connections;
 	}
 
 	/** Bytes per second. */

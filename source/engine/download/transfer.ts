@@ -127,7 +127,12 @@ export class Transfer {
 
 	/** The queue gives or takes places. */
 	setPlaces(places: Places): void {
-		this.#scheduler.setPlaces(places);
+		const {background, pledges, yields} = this.#state.places;
+		if (background !== places.background || pledges !== places.pledges || yields !== places.yields) {
+			this.#state.places = places;
+			this.#scheduler.wake();
+		}
+
 		this.film.look();
 	}
 

@@ -48,9 +48,9 @@ export function downloadView(
 		bytesPerSecond: Math.round(meter.rate(3000, now)),
 		bytesPerSecondLong: Math.round(state.expectedRate(now)),
 		connections: segments.size,
-		maxConnections: scheduler.maxConnections,
+		maxConnections: state.maxConnections,
 		hostCeiling: status === 'queued' ? scheduler.hostCeiling : null,
-		waitsForPledges: status === 'queued' && scheduler.yields && wantsPlace(state),
+		waitsForPledges: status === 'queued' && state.places.yields && wantsPlace(state),
 		segments: Array.from(segments, segment => ({
 			start: segment.start,
 			offset: segment.offset,

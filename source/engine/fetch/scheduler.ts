@@ -3,7 +3,7 @@ import type {SegmentUse} from '../../downstream.ts';
 import {coalesced, turns} from '../../turns.ts';
 import type {DataSource} from '../origin/data-source.ts';
 import {FetchContext, ResponseTraits} from './fetch-context.ts';
-import type {FetchTarget, Places, FetchServices} from './fetch-target.ts';
+import type {FetchTarget, FetchServices} from './fetch-target.ts';
 import {hasFreeConnection, isTooLong, segmentSize} from './growth.ts';
 import type {Host, HostUser} from './host-limits.ts';
 import {nextSegment, useOf, type Demand, type SegmentPlan} from './next-segment.ts';
@@ -53,10 +53,6 @@ export class Scheduler implements HostUser {
 		return this.#context.state.hasFileInfo && this.#writes.areCompared;
 	}
 
-	get maxConnections(): number {
-		return this.#context.maxConnections;
-	}
-
 	get acceptsRanges(): boolean {
 		return this.#context.acceptsRanges;
 	}
@@ -86,26 +82,13 @@ export class Scheduler implements HostUser {
 		return this.#guard.comparison(signal, source && this.#context.sampled(source));
 	}
 
-	/** The queue gives or takes places. */
-	setPlaces(places: Places): void {
-		const {background, pledges, yields} = this.#context.places;
-		if (background !== places.background || pledges !== places.pledges || yields !== places.yields) {
-			this.#context.places = places;
-			this.wake();
-		}
-	}
-
 	/** The number of connections that the host accepts, if the download waits for one of them; else null. */
 	get hostCeiling(): number | null {
-		const {host, places} = this.#context;
+		const {host, state} = this.#context;
+		const {places} = state;
 		const isWaiting =
 			(places.background || places.pledges) && this.segments.size === 0 && !host.mayOpen(this);
 		return isWaiting ? host.ceiling(this) || null : null;
-	}
-
-	/** Pledges of this or other downloads take precedence over its background. */
-	get yields(): boolean {
-		return this.#context.places.yields;
 	}
 
 	/** Bytes per second of this download alone. */
@@ -189,12 +172,12 @@ export class Scheduler implements HostUser {
 	 * Returns false if players wait for the bytes of all of them.
 	 */
 	yieldConnection(among: Iterable<Segment> = this.segments): boolean {
-		const {readers} = this.#context.state;
+		const {maxConnections, readers} = this.#context.state;
 		// A first response counts as awaited: two players would take each other's only connection endlessly.
 		const expendable = mostExpendable(
 			[...among].filter(segment => !readers.waitForFileInfo && !readers.waitFor(segment)),
 		);
-		if (expendable && (this.maxConnections === 1 || this.host.isLimited)) {
+		if (expendable && (maxConnections === 1 || this.host.isLimited)) {
 			this.segments.end(expendable);
 		} else if (expendable) {
 			this.segments.drain(expendable);
@@ -282,7 +265,7 @@ export class Scheduler implements HostUser {
 			return;
 		}
 
-		const {places} = this.#context;
+		const {places} = this.#context.state;
 		segment.for = this.#useOf(segment, demands);
 		// A whole response would begin at byte 0 again.
 		if (segment.for !== 'fill' || places.background || (places.yields && segment.isWhole)) {
@@ -330,7 +313,7 @@ export class Scheduler implements HostUser {
 			claimed: [...this.segments],
 			wanted: this.#demands(),
 			index: state.wantedIndex,
-			connections: this.maxConnections,
+			connections: state.maxConnections,
 			pledged: this.#context.pledged,
 			background: runsInBackground,
 			playhead: state.readers.playhead,
@@ -343,9 +326,9 @@ export class Scheduler implements HostUser {
 	}
 
 	#probe(): SegmentPlan | undefined {
-		const {state, places, runsInBackground, servesPledges} = this.#context;
+		const {state, runsInBackground, servesPledges} = this.#context;
 		const {waitForFileInfo} = state.readers;
-		return places.background || servesPledges || waitForFileInfo
+		return state.places.background || servesPledges || waitForFileInfo
 			? {
 					start: 0,
 					end: runsInBackground ? probeSize.background : probeSize.onDemand,
@@ -376,7 +359,7 @@ export class Scheduler implements HostUser {
 			return this.#isFree(plan) || (plan.isLate === true && this.#yieldBackground() && this.#isFree(plan));
 		}
 
-		if (this.segments.size >= this.maxConnections && !this.yieldConnection()) {
+		if (this.segments.size >= this.#context.state.maxConnections && !this.yieldConnection()) {
 			return false;
 		}
 
@@ -393,7 +376,7 @@ export class Scheduler implements HostUser {
 		const connections = {
 			open: this.segments.size,
 			background: [...this.segments].filter(segment => segment.for !== 'player').length,
-			max: this.maxConnections,
+			max: state.maxConnections,
 			target: traits.connectionTarget,
 			readers: state.readers.size,
 			awaitsIndex: state.awaitsIndex,

@@ -297,16 +297,20 @@ export class SegmentRun {
 	#measure(): void {
 		const context = this.#context;
 		const segment = this.#segment;
-		const rate = segment.firstRate;
-		if (rate === undefined || this.#isMeasured) {
+		const rate = this.#isMeasured ? undefined : segment.firstRate;
+		if (rate === undefined) {
 			return;
 		}
 
 		this.#isMeasured = true;
 		const connections = context.segments.size;
-		const {traits, maxConnections: max} = context;
+		const {traits, state} = context;
 		context.lastRate = rate;
-		traits.connectionTarget = connectionTarget(traits.connectionTarget, {rate, connections, max});
+		traits.connectionTarget = connectionTarget(traits.connectionTarget, {
+			rate,
+			connections,
+			max: state.maxConnections,
+		});
 		if (isWorthMore(rate, connections)) {
 			context.wake();
 		}
