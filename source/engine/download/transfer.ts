@@ -8,6 +8,7 @@ import {
 	type SafeRequest,
 } from '../../downstream.ts';
 import {Logger} from '../../log.ts';
+import {turns} from '../../turns.ts';
 import type {Places} from '../fetch/fetch-target.ts';
 import type {Scheduler} from '../fetch/scheduler.ts';
 import type {Film} from '../film/film.ts';
@@ -35,6 +36,7 @@ export class Transfer {
 	readonly film: Film;
 	/** For readers other than players. */
 	readonly cached: CachedReading;
+	readonly #exportInTurn = turns();
 	/** The last view showed facts that change over time. */
 	#viewChangesOverTime = false;
 
@@ -244,9 +246,9 @@ export class Transfer {
 		await this.#parts.verification.settled();
 	}
 
-	/** As the function `exporting`. */
+	/** As the function `exporting`. Calls run in series, since a move takes the file from the next one. */
 	async exporting(run: Export): Promise<string> {
-		return exporting(this.#state, this.#parts.checkpoints, run);
+		return this.#exportInTurn(() => exporting(this.#state, this.#parts.checkpoints, run));
 	}
 
 	/** Shows the failure of an export that was to follow completion; it is not retried. */
