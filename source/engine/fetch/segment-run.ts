@@ -189,8 +189,8 @@ export class SegmentRun {
 	}
 
 	/**
-	 * Resolves with false if the response has no byte of the segment, or another one brings them. Rejects with
-	 * `origin-truncated` or `origin-misbehaved`.
+	 * Resolves with false if the response has no byte of the segment, or another response brings its bytes. Rejects with
+	 * `origin-truncated` or `origin-misbehaved`, or with an error of the disk.
 	 */
 	async #isUseful({range, acceptsRanges}: OriginResponse): Promise<boolean> {
 		const context = this.#context;
