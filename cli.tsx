@@ -7,7 +7,7 @@ import meow from 'meow';
 import {checkArguments, checkOperands, commandOf, isUrl} from './source/cli/arguments.ts';
 import {commands} from './source/cli/commands.ts';
 import {DownStreamError} from './source/downstream.ts';
-import {crashed, exitCodeOf, interrupted, outcomes} from './source/cli/output/exit-codes.ts';
+import {crashed, endCodeOf, exitCodeOf, interrupted} from './source/cli/output/exit-codes.ts';
 import {flags, type Flag, type Flags} from './source/cli/flags.ts';
 import {commandHelp, help} from './source/cli/help.ts';
 import {errorCode} from './source/engine/store/disk-error.ts';
@@ -125,7 +125,7 @@ async function main(stopped: AbortSignal): Promise<number> {
 		case 'play': {
 			const {playUrl} = await headless();
 			const outcome = await playUrl(operands[0]!, settings, print, stopped);
-			return stopped.aborted ? interrupted : outcomes[outcome];
+			return endCodeOf(outcome, stopped);
 		}
 
 		case 'demo': {
@@ -136,7 +136,7 @@ async function main(stopped: AbortSignal): Promise<number> {
 		default: {
 			const {runCommand} = await headless();
 			const isGood = await runCommand(name, operands, settings, commandOutput, stopped);
-			return isGood ? 0 : stopped.aborted ? interrupted : 1;
+			return isGood ? 0 : endCodeOf('failed', stopped);
 		}
 	}
 }
@@ -176,12 +176,12 @@ async function withoutCommand(
 	const {forwardUrls} = await headless();
 	const wereAccepted = await forwardUrls(checked, settings, commandOutput, stopped);
 	if (wereAccepted !== undefined) {
-		return wereAccepted ? 0 : stopped.aborted ? interrupted : 1;
+		return wereAccepted ? 0 : endCodeOf('failed', stopped);
 	}
 
 	const {serveUntilDone} = await headless();
 	const outcome = await serveUntilDone(checked, settings, stopped);
-	return stopped.aborted ? interrupted : outcomes[outcome];
+	return endCodeOf(outcome, stopped);
 }
 
 /** Ends the process if the signal aborts while standard input is read: nothing has started yet. */
@@ -237,7 +237,7 @@ async function runGet(urls: string[], settings: Settings, stopped: AbortSignal):
 			},
 			stopped,
 		);
-		return stopped.aborted ? interrupted : outcomes[outcome];
+		return endCodeOf(outcome, stopped);
 	} finally {
 		line.end();
 	}

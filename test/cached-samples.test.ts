@@ -1,7 +1,7 @@
 // The places of samples of the cached bytes.
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
-import {sampleAt, samplesOf, sampleSize} from '../source/engine/fetch/cached-samples.ts';
+import {sampleAt, samplesOf, sampleSize} from '../source/engine/version/cached-samples.ts';
 import {RangeSet} from '../source/engine/store/range-set.ts';
 
 const KiB = 1024;

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import {writeFile} from 'node:fs/promises';
+import {mkdir, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {test} from 'node:test';
 import {credentialsFor, parseNetrc, withCredentials} from '../source/requests/netrc.ts';
@@ -69,6 +69,19 @@ for (const text of [
 		);
 	});
 }
+
+test('with a relative HOME, no file of the working folder is read', async t => {
+	const cwd = await temporaryFolder(t);
+	await mkdir(path.join(cwd, 'home'));
+	await writeFile(path.join(cwd, 'home', '.netrc'), 'not credentials');
+	const origin = await startOrigin(t, {size: 1000});
+	const get = await CliProcess.start(t, ['get', '--netrc', '--port', '0', '--storage', cwd, origin.url], {
+		cwd,
+		env: {HOME: 'home'},
+	});
+	await get.exit();
+	assert.ok(!get.stderr.includes(path.join('home', '.netrc: ')), get.stderr);
+});
 
 test('the credentials of a host go to that host only', async t => {
 	const elsewhere = await startOrigin(t, {size: 1000});

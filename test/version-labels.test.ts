@@ -9,7 +9,7 @@ import {
 	sizeChange,
 	suspicionOf,
 	type CachedVersion,
-} from '../source/engine/fetch/version-labels.ts';
+} from '../source/engine/version/version-labels.ts';
 import type {OriginResponse} from '../source/engine/origin/data-source.ts';
 import type {Validator} from '../source/engine/store/record.ts';
 

@@ -14,8 +14,6 @@ export class Exports {
 	readonly #catalog: Catalog;
 	readonly #changed: () => void;
 	readonly #ending = new AbortController();
-	/** The last export of each download: they run in series, since a move takes the file from the next one. */
-	readonly #last = new WeakMap<Transfer, Promise<unknown>>();
 	/** Their planned exports run, or wait for the next attempt. */
 	readonly #planned = new WeakSet<Transfer>();
 
@@ -120,29 +118,23 @@ export class Exports {
 		// A file of unknown size ends where its bytes end.
 		const size = this.#catalog.view(transfer).size ?? ranges?.at(-1)?.end ?? 0;
 		const {placing} = transfer.recordFile.record;
-		const run = async () =>
-			transfer.exporting(async (source, {onProgress, onPlacing, onPlaced}) =>
-				exportFile({
-					source,
-					target: request.path,
-					size,
-					ranges,
-					overwrite: request.overwrite,
-					keepBoth: request.keepBoth,
-					skipIdentical: request.skipIdentical,
-					move: request.move,
-					signal: signal ? AbortSignal.any([ending, signal]) : ending,
-					onProgress,
-					placing: isPlanned ? placing : undefined,
-					// A renamed file must be found, too.
-					onPlacing: isPlanned || request.move ? onPlacing : undefined,
-					onPlaced,
-				}),
-			);
-		const exporting = (this.#last.get(transfer) ?? Promise.resolve()).then(run);
-		this.#last.set(
-			transfer,
-			exporting.catch(() => undefined),
+		const exporting = transfer.exporting(async (source, {onProgress, onPlacing, onPlaced}) =>
+			exportFile({
+				source,
+				target: request.path,
+				size,
+				ranges,
+				overwrite: request.overwrite,
+				keepBoth: request.keepBoth,
+				skipIdentical: request.skipIdentical,
+				move: request.move,
+				signal: signal ? AbortSignal.any([ending, signal]) : ending,
+				onProgress,
+				placing: isPlanned ? placing : undefined,
+				// A renamed file must be found, too.
+				onPlacing: isPlanned || request.move ? onPlacing : undefined,
+				onPlaced,
+			}),
 		);
 		const placed = await this.#catalog.track(exporting).catch((error: unknown) => {
 			throw this.#catalog.transfers.get(transfer.id) === transfer || this.#catalog.hasEnded

@@ -18,7 +18,7 @@ export type Netrc = ReadonlyArray<Readonly<NetrcEntry>>;
 
 /** Reads the file named by NETRC, or `.netrc` in the home folder. Throws `bad-request`. */
 export function readNetrc(environment: NodeJS.ProcessEnv): Netrc {
-	const file = environment.NETRC || path.join(environment.HOME || homeFolder(), '.netrc');
+	const file = environment.NETRC || path.join(homeFolder(), '.netrc');
 	let text: string;
 	try {
 		text = readFileSync(file, 'utf8');

@@ -18,7 +18,7 @@ export class CachedReading {
 
 	/** Rejects with `incomplete` if nothing is known of the file. */
 	async representation(): Promise<Representation> {
-		if (!this.#scheduler.hasFileInfo) {
+		if (!this.#state.hasFileInfo) {
 			throw notCached();
 		}
 

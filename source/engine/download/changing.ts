@@ -31,7 +31,7 @@ export async function changing(
 		void pages.run();
 	}
 
-	if (change.onDemand && scheduler.hasFileInfo) {
+	if (change.onDemand && state.hasFileInfo) {
 		// Segments without a player would linger, and go on fetching.
 		scheduler.segments.endAll(segment => segment.for === 'fill');
 	}

@@ -1,6 +1,7 @@
 // Makes received bytes durable: syncs the data file, then records its ranges and checksums.
 import type {Scheduler} from '../fetch/scheduler.ts';
 import {Logger} from '../../log.ts';
+import {turns} from '../../turns.ts';
 import {isFull, isTransient} from '../store/disk-error.ts';
 import type {DownloadRecord} from '../store/record.ts';
 import type {SparseFile} from '../store/sparse-file.ts';
@@ -28,7 +29,7 @@ export class Checkpoints {
 	#timer: NodeJS.Timeout | undefined;
 	/** Doubled with each transient failure. */
 	#pauseMs = pauseMs.usual;
-	#running: Promise<void> = Promise.resolve();
+	readonly #inTurn = turns();
 
 	/**
 	 * `recordWhole` records a file of which every byte is durable and proven to be of one version. `onRecorded` is
@@ -74,8 +75,7 @@ export class Checkpoints {
 	 */
 	run(change: Partial<DownloadRecord> = {}): Promise<void> {
 		this.unschedule();
-		this.#running = this.#running.then(() => this.#record(change));
-		return this.#running;
+		return this.#inTurn(() => this.#record(change));
 	}
 
 	async #record(change: Partial<DownloadRecord>): Promise<void> {

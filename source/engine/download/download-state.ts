@@ -2,7 +2,7 @@
 import type {Download} from '../../downstream.ts';
 import {Readers, type ReadAhead} from '../fetch/readers.ts';
 import {RetryPolicy} from '../fetch/retry-policy.ts';
-import type {FetchState} from '../fetch/fetch-target.ts';
+import type {FetchState, Places} from '../fetch/fetch-target.ts';
 import type {Segments} from '../fetch/segments.ts';
 import {SpeedMeter} from '../fetch/speed-meter.ts';
 import {BlockChecksums} from '../store/block-checksums.ts';
@@ -12,9 +12,6 @@ import type {RecordFile} from '../store/record-store.ts';
 import type {SparseFile} from '../store/sparse-file.ts';
 import type {TransferServices} from './transfer-services.ts';
 import {Watching} from './watching.ts';
-
-/** Bytes of read-ahead before pledges if the map of the film is unknown: half a minute at 4 Mbit/s. */
-export const firstAhead = 16 * 1024 * 1024;
 
 /** Reactions that concern several parts of a download. */
 export type DownloadEffects = {
@@ -34,11 +31,17 @@ export class DownloadState implements FetchState {
 	readonly readers: Readers;
 	readonly retries: RetryPolicy;
 	readonly watching: Watching;
+	readonly readAhead: ReadAhead;
 	readonly meter = new SpeedMeter();
 	readonly #closing = new AbortController();
 	/** The state of the signal, which is slow to read: the queue reads it of thousands of downloads. */
 	#isClosed = false;
 	#file: SparseFile;
+	places: Places = {background: false, pledges: false, yields: false};
+	/** The origin has described the file. */
+	hasFileInfo: boolean;
+	/** Milliseconds since the epoch. */
+	lastByteAt: number | null = null;
 	/** Incremented for each new version of the bytes: a reader of an older version must not get newer bytes. */
 	version = 0;
 	/** The blocks recorded last: the disk may lose them in a crash. */
@@ -53,7 +56,6 @@ export class DownloadState implements FetchState {
 	checkProgress: number | null = null;
 	/** Fraction of the running export, from 0 to 1. */
 	exportProgress: number | null = null;
-	readAhead: ReadAhead;
 	/** Missing bytes of a film's index, which come before the background. */
 	wantedIndex: Range | undefined;
 	/** One connection stays free for the index. */
@@ -62,11 +64,17 @@ export class DownloadState implements FetchState {
 	view: Download | undefined;
 
 	/** `retry` is called when the next attempt after an error is due. */
-	constructor(recordFile: RecordFile, file: SparseFile, services: TransferServices, retry: () => void) {
+	constructor(
+		recordFile: RecordFile,
+		file: SparseFile,
+		services: TransferServices,
+		readAhead: ReadAhead,
+		retry: () => void,
+	) {
 		const {record} = recordFile;
 		this.recordFile = recordFile;
 		this.services = services;
-		this.readAhead = {all: () => services.readAhead, beforePledges: () => firstAhead};
+		this.readAhead = readAhead;
 		this.checks = new BlockChecksums(
 			recordFile.checksPath,
 			record.pieces?.map(([start, end, crc]) => ({start, end, crc})),
@@ -75,6 +83,7 @@ export class DownloadState implements FetchState {
 		this.readers = new Readers(services.bandwidth);
 		this.watching = new Watching(recordFile, () => this.changed());
 		this.retries = new RetryPolicy(retry, record.error);
+		this.hasFileInfo = record.info !== undefined;
 		this.recentBlocks = record.unsettled ?? [];
 		this.#file = this.#connected(file);
 	}
@@ -91,6 +100,10 @@ export class DownloadState implements FetchState {
 	/** The caller retires the old file. */
 	set file(file: SparseFile) {
 		this.#file = this.#connected(file);
+	}
+
+	get maxConnections(): number {
+		return this.record.connections ?? this.services.connections;
 	}
 
 	/** Bytes per second. */

@@ -32,7 +32,7 @@ export class Failures {
 	/** `silentSince`: start of the request or time of the last byte, in milliseconds since the epoch. */
 	handle(cause: unknown, silentSince?: number): void {
 		const {recordFile, services} = this.#state;
-		const {scheduler, mending, links, versions} = this.#parts;
+		const {mending, links, versions} = this.#parts;
 		if (cause instanceof DamagedFile && mending.mend(cause) !== undefined) {
 			return;
 		}
@@ -51,7 +51,7 @@ export class Failures {
 			return;
 		}
 
-		if (error.code === 'origin-changed' && scheduler.hasFileInfo && this.#state.file.present.size === 0) {
+		if (error.code === 'origin-changed' && this.#state.hasFileInfo && this.#state.file.present.size === 0) {
 			// No byte of the old version is worth keeping.
 			void versions.restart();
 			return;

@@ -3,7 +3,7 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import {Logger} from '../../log.ts';
 import {requestIntervalMs} from '../fetch/retry-policy.ts';
 import type {Scheduler} from '../fetch/scheduler.ts';
-import {sendsPage} from '../fetch/version-check.ts';
+import {sendsPage} from '../version/version-check.ts';
 import type {DownloadEffects, DownloadState} from './download-state.ts';
 import type {VersionReset} from './version-reset.ts';
 import {isPageForFile} from './view.ts';
@@ -59,7 +59,7 @@ export class PageReplacement {
 		const {ending, record, retries} = this.#state;
 		try {
 			await this.#scheduler.exclusively(async () => {
-				const lastAt = Math.max(this.#checkedAt, this.#scheduler.lastByteAt ?? 0);
+				const lastAt = Math.max(this.#checkedAt, this.#state.lastByteAt ?? 0);
 				await sleep(Math.max(0, lastAt + requestIntervalMs - Date.now()), undefined, {signal: ending});
 				this.#checkedAt = Date.now();
 				if (this.#isDue && !(await sendsPage(this.#scheduler.source, ending))) {

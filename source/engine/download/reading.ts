@@ -57,21 +57,11 @@ type Parts = {
 
 export class Reading {
 	readonly #state: DownloadState;
-	readonly #scheduler: Scheduler;
-	readonly #verification: Verification;
-	readonly #mending: Mending;
-	readonly #links: LinkRenewal;
-	readonly #pages: PageReplacement;
-	readonly #patience: Patience;
+	readonly #parts: Parts;
 
-	constructor(state: DownloadState, {scheduler, verification, mending, links, pages, patience}: Parts) {
+	constructor(state: DownloadState, parts: Parts) {
 		this.#state = state;
-		this.#scheduler = scheduler;
-		this.#verification = verification;
-		this.#mending = mending;
-		this.#links = links;
-		this.#pages = pages;
-		this.#patience = patience;
+		this.#parts = parts;
 	}
 
 	/**
@@ -79,9 +69,9 @@ export class Reading {
 	 * prevents it, or the signal's reason.
 	 */
 	async representation(signal: AbortSignal): Promise<Representation> {
-		await this.#pages.run();
+		await this.#parts.pages.run();
 		signal.throwIfAborted();
-		if (!this.#scheduler.hasFileInfo) {
+		if (!this.#state.hasFileInfo) {
 			this.#throwIfCancelled();
 			await this.#state.services.access.obtain();
 			this.#throwIfCancelled();
@@ -90,7 +80,7 @@ export class Reading {
 				this.#request(true);
 				await fileInfo;
 			} finally {
-				this.#scheduler.wake();
+				this.#parts.scheduler.wake();
 			}
 		}
 
@@ -104,7 +94,7 @@ export class Reading {
 	async *read({range, version, player, signal}: ReadRequest): AsyncGenerator<Uint8Array, void, undefined> {
 		this.#throwIfCancelled();
 		if (this.#state.isComplete) {
-			await this.#verification.detectChange();
+			await this.#parts.verification.detectChange();
 		}
 
 		const reader = this.#state.readers.open(range, player);
@@ -116,7 +106,7 @@ export class Reading {
 		let wakeAt = wakeStep.bytes;
 		let hasRequested = false;
 		try {
-			this.#scheduler.wake();
+			this.#parts.scheduler.wake();
 			while (reader.offset < Math.min(range.end, this.#state.file.size)) {
 				signal.throwIfAborted();
 				this.#throwIfCancelled();
@@ -125,7 +115,7 @@ export class Reading {
 				}
 
 				// The check and the wait share a tick: no write between them goes unnoticed.
-				const end = Math.min(range.end, this.#scheduler.readableEnd(range.start, reader.offset));
+				const end = Math.min(range.end, this.#parts.scheduler.readableEnd(range.start, reader.offset));
 				const cached = Math.min(this.#state.file.present.runEnd(reader.offset), end) - reader.offset;
 				const isCached = cached > 0;
 				const bytes = isCached
@@ -141,7 +131,7 @@ export class Reading {
 				this.#state.watching.readBy(reader.player);
 				if (!this.#state.file.isComplete && reader.consumed >= wakeAt) {
 					wakeAt = reader.consumed + wakeStepAfter(reader.consumed);
-					this.#scheduler.wake();
+					this.#parts.scheduler.wake();
 				}
 
 				yield bytes;
@@ -157,9 +147,8 @@ export class Reading {
 			await blocks.close();
 			this.#state.readers.close(reader);
 			this.#recordReadTime();
-			this.#state.closeUnused(this.#scheduler.segments);
-
-			this.#scheduler.wake();
+			this.#state.closeUnused(this.#parts.scheduler.segments);
+			this.#parts.scheduler.wake();
 		}
 	}
 
@@ -173,7 +162,7 @@ export class Reading {
 				return undefined;
 			}
 
-			const mending = error instanceof DamagedFile ? this.#mending.mend(error) : undefined;
+			const mending = error instanceof DamagedFile ? this.#parts.mending.mend(error) : undefined;
 			if (!mending) {
 				throw error;
 			}
@@ -207,13 +196,13 @@ export class Reading {
 		const {retries, services} = this.#state;
 		const hadFailed = retries.permanentError !== undefined;
 		retries.retryNow(isRequest);
-		this.#scheduler.playerWaits(offset);
+		this.#parts.scheduler.playerWaits(offset);
 		if (hadFailed) {
-			this.#links.allowOne();
+			this.#parts.links.allowOne();
 			services.queueChanged();
 		}
 
-		this.#patience.endOverdueWaits();
+		this.#parts.patience.endOverdueWaits();
 	}
 
 	#throwIfCancelled(): void {

@@ -2,7 +2,6 @@
 import {existsSync} from 'node:fs';
 import {rm, stat} from 'node:fs/promises';
 import path from 'node:path';
-import type {Scheduler} from '../fetch/scheduler.ts';
 import {syncFolder} from '../store/durable-file.ts';
 import type {RecordFile} from '../store/record-store.ts';
 import {SparseFile} from '../store/sparse-file.ts';
@@ -47,7 +46,6 @@ async function findMoved(recordFile: RecordFile): Promise<void> {
 }
 
 type Parts = {
-	readonly scheduler: Scheduler;
 	readonly checkpoints: Checkpoints;
 	readonly holes: Holes;
 	readonly verification: Verification;
@@ -56,7 +54,7 @@ type Parts = {
 /** Makes holes of lost blocks, doubts a changed file, and completes a move or a download that was cut off at its end. */
 export async function recover(
 	state: DownloadState,
-	{scheduler, checkpoints, holes, verification}: Parts,
+	{checkpoints, holes, verification}: Parts,
 ): Promise<void> {
 	const {checks, file, recordFile, retries} = state;
 	const {record} = recordFile;
@@ -79,13 +77,7 @@ export async function recover(
 		await verification.startDoubt();
 	}
 
-	if (
-		file.isComplete &&
-		!file.doubt &&
-		scheduler.hasFileInfo &&
-		!state.isComplete &&
-		!retries.permanentError
-	) {
+	if (file.isComplete && !file.doubt && state.hasFileInfo && !state.isComplete && !retries.permanentError) {
 		// The program ended between the last byte and the final check.
 		void checkpoints.run();
 	}

@@ -1,7 +1,8 @@
 // Replaces the source of a download by one that has the same file, or accepts a changed file at the same source.
 import {Logger} from '../../log.ts';
+import {turns} from '../../turns.ts';
 import type {Scheduler} from '../fetch/scheduler.ts';
-import {verifyAcceptance, verifyReplacement} from '../fetch/replacement-check.ts';
+import {verifyAcceptance, verifyReplacement} from '../version/replacement-check.ts';
 import type {DataSource, OriginResponse} from '../origin/data-source.ts';
 import type {DownloadRecord} from '../store/record.ts';
 import {SparseFile} from '../store/sparse-file.ts';
@@ -14,7 +15,7 @@ export class SourceChange {
 	readonly #scheduler: Scheduler;
 	readonly #versions: VersionReset;
 	readonly #effects: DownloadEffects;
-	#changes: Promise<unknown> = Promise.resolve();
+	readonly #inTurn = turns();
 
 	constructor(state: DownloadState, scheduler: Scheduler, versions: VersionReset, effects: DownloadEffects) {
 		this.#state = state;
@@ -32,14 +33,12 @@ export class SourceChange {
 		changeOf: (record: DownloadRecord) => Partial<DownloadRecord>,
 		sourceOf: (changed: DownloadRecord) => DataSource,
 	): Promise<Partial<DownloadRecord>> {
-		const changing = this.#changes.then(async () => {
+		return this.#inTurn(async () => {
 			const {record} = this.#state;
 			const change = changeOf(record);
 			await this.#change(change, sourceOf({...record, ...change}));
 			return change;
 		});
-		this.#changes = changing.catch(() => undefined);
-		return changing;
 	}
 
 	/**
@@ -82,7 +81,7 @@ export class SourceChange {
 		response?: OriginResponse,
 	): Promise<void> {
 		const {recordFile, retries} = this.#state;
-		const {hasFileInfo} = this.#scheduler;
+		const {hasFileInfo} = this.#state;
 		await this.#scheduler.replaceSource(source);
 		retries.reset();
 		const {file} = this.#state;

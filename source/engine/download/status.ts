@@ -38,7 +38,7 @@ export function statusOf(state: DownloadState, scheduler: Scheduler): DownloadSt
 	}
 
 	if (scheduler.segments.size > 0) {
-		return scheduler.hasFileInfo ? 'active' : 'asking';
+		return state.hasFileInfo ? 'active' : 'asking';
 	}
 
 	// The last checkpoint is under way: the download needs no place in the queue.
@@ -50,22 +50,22 @@ export function statusOf(state: DownloadState, scheduler: Scheduler): DownloadSt
 }
 
 /** A place in the queue would let it fetch in the background. */
-export function wantsPlace({file, isClosed, record, retries}: DownloadState, scheduler: Scheduler): boolean {
+export function wantsPlace({file, hasFileInfo, isClosed, record, retries}: DownloadState): boolean {
 	const {intent, onDemand} = record;
 	return (
 		intent === 'run' &&
 		!retries.permanentError &&
 		!file.isComplete &&
-		(!onDemand || !scheduler.hasFileInfo) &&
+		(!onDemand || !hasFileInfo) &&
 		!isClosed
 	);
 }
 
 /** Its attempts, as the queue judges them. */
-export function attemptsOf({retries}: DownloadState, scheduler: Scheduler) {
+export function attemptsOf({lastByteAt, retries}: DownloadState, scheduler: Scheduler) {
 	const {failures, retryAt} = retries;
 	const isTrying = scheduler.segments.size > 0 || retryAt !== undefined;
-	return {host: scheduler.host.name, failures, isTrying, hasWorked: scheduler.lastByteAt !== null};
+	return {host: scheduler.host.name, failures, isTrying, hasWorked: lastByteAt !== null};
 }
 
 /** A fact of the view changes without an event. `now`: milliseconds since the epoch. */

@@ -13,6 +13,8 @@ export type NewLink = (signal: AbortSignal) => Promise<{change: Partial<Download
 export type TransferServices = FetchServices & {
 	readonly blocks: BlockPool;
 	readonly access: StorageAccess;
+	/** Default number of connections for each file. */
+	readonly connections: number;
 	/** Maximum bytes to keep ready ahead of a reader. */
 	readonly readAhead: number;
 	/** The same in milliseconds of a film, where its index is known. */

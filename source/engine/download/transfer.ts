@@ -1,4 +1,4 @@
-// One download in operation: its commands and its status. Readers wait, segments write, the scheduler links the two.
+// One download in operation: its commands and its status.
 import {
 	DownStreamError,
 	type Download,
@@ -8,60 +8,35 @@ import {
 	type SafeRequest,
 } from '../../downstream.ts';
 import {Logger} from '../../log.ts';
-import {Scheduler} from '../fetch/scheduler.ts';
+import {turns} from '../../turns.ts';
 import type {Places} from '../fetch/fetch-target.ts';
-import {Film} from '../film/film.ts';
-import {firstAheadMs} from '../fetch/readers.ts';
-import {bytesAhead} from '../film/playhead.ts';
+import type {Scheduler} from '../fetch/scheduler.ts';
+import type {Film} from '../film/film.ts';
 import type {DataSource} from '../origin/data-source.ts';
 import type {Range} from '../store/range-set.ts';
 import type {DownloadRecord} from '../store/record.ts';
 import type {RecordFile} from '../store/record-store.ts';
-import type {SparseFile} from '../store/sparse-file.ts';
-import {Checkpoints} from './checkpoints.ts';
+import {CachedReading} from './cached-reading.ts';
 import {changing} from './changing.ts';
-import {complete, completeOrVerify} from './completion.ts';
-import {DownloadState, firstAhead, type DownloadEffects} from './download-state.ts';
+import type {DownloadState} from './download-state.ts';
 import {cancelled, closing} from './errors.ts';
 import {exportFailed, exporting, type Export} from './exporting.ts';
-import {Failures} from './failures.ts';
-import {ForecastRate} from './forecast-rate.ts';
-import {filmDownload} from './film-download.ts';
-import {Holes} from './holes.ts';
-import {LinkRenewal} from './link-renewal.ts';
-import {Mending} from './mending.ts';
-import {PageReplacement} from './page-replacement.ts';
-import {Patience} from './patience.ts';
-import {Pledges} from './pledges.ts';
-import {CachedReading} from './cached-reading.ts';
-import {Reading, type ReadRequest, type Representation} from './reading.ts';
+import {partsOf, type Parts} from './parts.ts';
+import type {ReadRequest, Representation} from './reading.ts';
 import {openDataFile, recover} from './recovery.ts';
-import {SourceChange} from './source-change.ts';
 import {attemptsOf, changesOverTime, statusOf, wantsPlace} from './status.ts';
 import type {TransferServices} from './transfer-services.ts';
-import {Verification} from './verification.ts';
-import {VersionReset} from './version-reset.ts';
 import {downloadView, isPageForFile, queueRankOf} from './view.ts';
 import type {Watching} from './watching.ts';
 
 export class Transfer {
+	readonly #parts: Parts;
 	readonly #state: DownloadState;
 	readonly #scheduler: Scheduler;
-	readonly #checkpoints: Checkpoints;
-	readonly #pledges: Pledges;
-	readonly #forecastRate: ForecastRate;
-	readonly #holes: Holes;
-	readonly #verification: Verification;
-	readonly #versions: VersionReset;
-	readonly #sources: SourceChange;
-	readonly #links: LinkRenewal;
-	readonly #pages: PageReplacement;
-	readonly #patience: Patience;
-	readonly #reading: Reading;
-	readonly #failures: Failures;
 	readonly film: Film;
 	/** For readers other than players. */
 	readonly cached: CachedReading;
+	readonly #exportInTurn = turns();
 	/** The last view showed facts that change over time. */
 	#viewChangesOverTime = false;
 
@@ -71,100 +46,23 @@ export class Transfer {
 		source: DataSource,
 		services: TransferServices,
 	): Promise<Transfer> {
-		const transfer = new Transfer(recordFile, source, services, await openDataFile(recordFile));
-		await transfer.#recover();
+		const parts = partsOf(recordFile, source, services, await openDataFile(recordFile));
+		await recover(parts.state, parts);
+		parts.pledges.update();
 		if (services.film === 'stored') {
-			await transfer.film.loadStored();
+			await parts.film.loadStored();
 		}
 
-		return transfer;
+		return new Transfer(parts);
 	}
 
-	private constructor(
-		recordFile: RecordFile,
-		source: DataSource,
-		services: TransferServices,
-		file: SparseFile,
-	) {
-		const effects: DownloadEffects = {
-			failed: (error, silentSince) => this.#failures.handle(error, silentSince),
-			reevaluate: () => this.reevaluate(),
-		};
-		const state = new DownloadState(recordFile, file, services, () => this.reevaluate());
-		const pledges = new Pledges(state, {
-			record: () => void this.#checkpoints.run(),
-			film: () => this.film,
-		});
-		const scheduler = new Scheduler(
-			{
-				state,
-				pledges,
-				received: (offset, bytes) => this.#received(offset, bytes),
-				identified: () => {
-					void this.#checkpoints.runIfWhole();
-					this.film.look();
-					pledges.update();
-				},
-				disproved: range => {
-					state.file.forget([range]);
-					void this.#checkpoints.run();
-				},
-				failed: (error, silentSince) => this.#failures.handle(error, silentSince),
-			},
-			source,
-			services,
-		);
-		const checkpoints = new Checkpoints(
-			state,
-			scheduler,
-			effects,
-			change => completeOrVerify(state, scheduler, verification, change),
-			recorded => pledges.recorded(recorded),
-		);
-		const holes = new Holes(state, checkpoints, effects);
-		const verification = new Verification(state, checkpoints, holes, effects, () =>
-			complete(state, scheduler),
-		);
-		const mending = new Mending(state, holes, verification, effects);
-		const versions = new VersionReset(state, scheduler, verification, effects);
-		const sources = new SourceChange(state, scheduler, versions, effects);
-		const links = new LinkRenewal(state, scheduler, sources, effects);
-		const pages = new PageReplacement(state, scheduler, versions, effects);
-		const patience = new Patience(state);
+	private constructor(parts: Parts) {
+		const {state, scheduler, film} = parts;
+		this.#parts = parts;
 		this.#state = state;
 		this.#scheduler = scheduler;
-		this.#checkpoints = checkpoints;
-		this.#pledges = pledges;
-		this.#forecastRate = new ForecastRate(state, {scheduler, pledges, map: () => this.film.map});
-		this.#holes = holes;
-		this.#verification = verification;
-		this.#versions = versions;
-		this.#sources = sources;
-		this.#links = links;
-		this.#pages = pages;
-		this.#patience = patience;
-		this.#reading = new Reading(state, {scheduler, verification, mending, links, pages, patience});
+		this.film = film;
 		this.cached = new CachedReading(state, scheduler);
-		this.#failures = new Failures(state, {scheduler, mending, links, versions, pages, patience});
-		this.film = new Film(filmDownload(state, scheduler), services.film === true);
-		state.watching.map = () => this.film.ask();
-		const {readAhead, readAheadMs} = services;
-		const bytesOf = (ms: number | undefined, otherwise: number) => (offset: number) =>
-			this.film.map && ms !== undefined ? bytesAhead(this.film.map, offset, ms) : otherwise;
-		state.readAhead = {
-			all: bytesOf(readAheadMs, readAhead),
-			beforePledges: bytesOf(firstAheadMs, firstAhead),
-		};
-	}
-
-	async #recover(): Promise<void> {
-		await recover(this.#state, {
-			scheduler: this.#scheduler,
-			checkpoints: this.#checkpoints,
-			holes: this.#holes,
-			verification: this.#verification,
-		});
-		this.#pledges.update();
 	}
 
 	get id(): DownloadId {
@@ -201,17 +99,17 @@ export class Transfer {
 
 	/** A place in the queue would let it fetch in the background. */
 	get wantsPlace(): boolean {
-		return wantsPlace(this.#state, this.#scheduler);
+		return wantsPlace(this.#state);
 	}
 
 	/** As `Pledges.demand`. */
 	get pledge() {
-		return this.#pledges.demand;
+		return this.#parts.pledges.demand;
 	}
 
 	/** Missing bytes of pledges. */
 	get pledgedBytes(): number {
-		return this.#pledges.missing;
+		return this.#parts.pledges.missing;
 	}
 
 	/** A fact of the view changes without an event: a falling speed, a player that is forgotten. */
@@ -231,7 +129,12 @@ export class Transfer {
 
 	/** The queue gives or takes places. */
 	setPlaces(places: Places): void {
-		this.#scheduler.setPlaces(places);
+		const {background, pledges, yields} = this.#state.places;
+		if (background !== places.background || pledges !== places.pledges || yields !== places.yields) {
+			this.#state.places = places;
+			this.#scheduler.wake();
+		}
+
 		this.film.look();
 	}
 
@@ -241,22 +144,22 @@ export class Transfer {
 
 	/** As `Reading.representation`. */
 	async representation(signal: AbortSignal): Promise<Representation> {
-		return this.#reading.representation(signal);
+		return this.#parts.reading.representation(signal);
 	}
 
 	/** As `Reading.read`. */
 	read(request: ReadRequest): AsyncGenerator<Uint8Array, void, undefined> {
-		return this.#reading.read(request);
+		return this.#parts.reading.read(request);
 	}
 
 	/** As `Pledges.make`. */
 	async makeSafe(request: SafeRequest): Promise<Pledge> {
-		return this.#pledges.make(request);
+		return this.#parts.pledges.make(request);
 	}
 
 	/** As `Pledges.lift`. */
 	async lift(n: number): Promise<void> {
-		await this.#pledges.lift(n);
+		await this.#parts.pledges.lift(n);
 	}
 
 	/** Ends background segments; players and pledges are still served. Rejects with `disk-full` or `disk-failed`. */
@@ -269,14 +172,14 @@ export class Transfer {
 		this.#scheduler.wake();
 		this.#scheduler.segments.endAll(segment => segment.for === 'fill');
 		await saved;
-		await this.#checkpoints.run();
+		await this.#parts.checkpoints.run();
 	}
 
 	/** Runs again; after an error, retries at once. Rejects with `disk-full` or `disk-failed`. */
 	async resume(): Promise<void> {
 		Logger.info(`${this.id}: resumed`);
 		const {record, recordFile, retries} = this.#state;
-		this.#links.reset();
+		this.#parts.links.reset();
 		this.#state.isResumed = true;
 		if (record.intent !== 'run' || retries.blockingError) {
 			this.#scheduler.requireCheck();
@@ -284,8 +187,8 @@ export class Transfer {
 
 		retries.retryNow(true);
 		await recordFile.save({intent: 'run', error: undefined});
-		void this.#verification.settleDoubt().catch(() => undefined);
-		void this.#pages.run();
+		void this.#parts.verification.settleDoubt().catch(() => undefined);
+		void this.#parts.pages.run();
 		this.reevaluate();
 	}
 
@@ -296,11 +199,11 @@ export class Transfer {
 		this.#state.readers.reject(cancelled());
 		this.#state.retries.cancel();
 		this.#scheduler.cancel();
-		this.#verification.abort(cancelled());
+		this.#parts.verification.abort(cancelled());
 		this.#state.changed();
 		this.#state.services.queueChanged();
 		await saved;
-		await this.#checkpoints.run();
+		await this.#parts.checkpoints.run();
 	}
 
 	/** Changes the record and, with `sourceOf`, the source. Rejects as `SourceChange.change` does. */
@@ -308,13 +211,7 @@ export class Transfer {
 		changeOf: (record: DownloadRecord) => Partial<DownloadRecord>,
 		sourceOf?: (changed: DownloadRecord) => DataSource,
 	): Promise<void> {
-		const parts = {
-			scheduler: this.#scheduler,
-			sources: this.#sources,
-			verification: this.#verification,
-			pages: this.#pages,
-		};
-		await changing(this.#state, parts, changeOf, sourceOf);
+		await changing(this.#state, this.#parts, changeOf, sourceOf);
 		this.reevaluate();
 	}
 
@@ -330,28 +227,28 @@ export class Transfer {
 
 	/** Keeps the cached bytes of a changed file. Rejects as `SourceChange.accept` does. */
 	async acceptChange(): Promise<void> {
-		await (this.#state.file.present.size === 0 ? this.startOver() : this.#sources.accept());
+		await (this.#state.file.present.size === 0 ? this.startOver() : this.#parts.sources.accept());
 	}
 
 	/** Drops the cached bytes and fetches the current file. Rejects with `disk-full` or `disk-failed`. */
 	async startOver(): Promise<void> {
-		this.#links.reset();
-		await this.#versions.startOver();
+		this.#parts.links.reset();
+		await this.#parts.versions.startOver();
 	}
 
 	/** As `Verification.verify`. */
 	verify(): Promise<Range[]> {
-		return this.#verification.verify();
+		return this.#parts.verification.verify();
 	}
 
 	/** As `Verification.settled`. */
 	async settled(): Promise<void> {
-		await this.#verification.settled();
+		await this.#parts.verification.settled();
 	}
 
-	/** As the function `exporting`. */
+	/** As the function `exporting`. Calls run in series, since a move takes the file from the next one. */
 	async exporting(run: Export): Promise<string> {
-		return exporting(this.#state, this.#checkpoints, run);
+		return this.#exportInTurn(() => exporting(this.#state, this.#parts.checkpoints, run));
 	}
 
 	/** Shows the failure of an export that was to follow completion; it is not retried. */
@@ -364,7 +261,7 @@ export class Transfer {
 		const {file, readers, recordFile, retries} = this.#state;
 		this.#end();
 		recordFile.abandon(reason);
-		this.#checkpoints.unschedule();
+		this.#parts.checkpoints.unschedule();
 		retries.reset();
 		retries.failed(reason);
 		readers.reject(reason);
@@ -378,8 +275,8 @@ export class Transfer {
 		this.#end();
 		this.#state.retries.cancel();
 		this.#state.readers.reject(closing());
-		await Promise.allSettled([this.#scheduler.stop(), this.#verification.ended()]);
-		await this.#checkpoints.run(change);
+		await Promise.allSettled([this.#scheduler.stop(), this.#parts.verification.ended()]);
+		await this.#parts.checkpoints.run(change);
 		await this.#state.watching.end();
 		await this.#state.file.retire();
 		await this.#scheduler.dispose();
@@ -387,18 +284,18 @@ export class Transfer {
 
 	/** As `Checkpoints.runIfWhole`. */
 	async recordWhole(): Promise<void> {
-		await this.#checkpoints.runIfWhole();
+		await this.#parts.checkpoints.runIfWhole();
 	}
 
 	/** As `Checkpoints.run`. */
 	checkpoint(): Promise<void> {
-		return this.#checkpoints.run();
+		return this.#parts.checkpoints.run();
 	}
 
 	#end(): void {
 		this.#state.close(closing());
-		this.#patience.stop();
-		this.#verification.abort(closing());
+		this.#parts.patience.stop();
+		this.#parts.verification.abort(closing());
 		this.film.close();
 	}
 
@@ -415,45 +312,12 @@ export class Transfer {
 		}
 
 		this.#viewChangesOverTime = changesOverTime;
-		this.#state.view = downloadView(
-			this.#state,
-			{
-				scheduler: this.#scheduler,
-				film: this.film,
-				pledges: this.#pledges,
-				forecastRate: this.#forecastRate,
-			},
-			now,
-		);
+		this.#state.view = downloadView(this.#state, this.#parts, now);
 		return this.#state.view;
 	}
 
 	/** Acts on changed facts. */
 	reevaluate(): void {
-		this.#state.services.queueChanged();
-		this.#scheduler.wake();
-		void this.#checkpoints.runIfWhole();
-		this.film.look();
-	}
-
-	#received(offset: number, bytes: Uint8Array): void {
-		const {meter, readers, retries, services} = this.#state;
-		this.#links.reset();
-		if (retries.progressed(bytes.length)) {
-			// No longer probing: it needs a place in the queue.
-			services.queueChanged();
-		}
-
-		const now = Date.now();
-		meter.add(bytes.length, now);
-		this.#forecastRate.received(offset, bytes.length, now);
-		readers.wake(offset, bytes, reader => this.#scheduler.isReadable(reader));
-		this.film.look(offset === 0 ? bytes : undefined);
-		this.#pledges.received();
-		this.#state.changed();
-		if (!this.#state.isClosed) {
-			this.#checkpoints.schedule();
-			void this.#checkpoints.runIfWhole();
-		}
+		this.#parts.reevaluate();
 	}
 }

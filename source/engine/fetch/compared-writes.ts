@@ -1,10 +1,10 @@
 // Writes the bytes of responses. Bytes that no strong ETag identifies must not meet cached ones of another version: until
 // their response has repeated the cached bytes after them, readers stop before these.
 import type {Range} from '../store/range-set.ts';
-import {compareWithCached} from './cached-samples.ts';
+import {compareWithCached} from '../version/cached-samples.ts';
 import type {FetchContext} from './fetch-context.ts';
 import type {Segment} from './segments.ts';
-import {isChange} from './version-labels.ts';
+import {isChange} from '../version/version-labels.ts';
 
 /** Bytes that a request without a strong ETag repeats at both ends, for comparison. */
 export const overlapBytes = 4096;
@@ -119,7 +119,7 @@ export class ComparedWrites {
 			this.#uncompared.set(segment, {start: added.start, end: hole.end});
 		}
 
-		context.lastByteAt = Date.now();
+		context.state.lastByteAt = Date.now();
 		context.hasWorked = true;
 		context.target.received(hole.start, bytes);
 		if (isFirst) {

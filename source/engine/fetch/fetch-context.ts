@@ -5,7 +5,7 @@ import type {DownloadRecord} from '../store/record.ts';
 import type {RecordFile} from '../store/record-store.ts';
 import type {SparseFile} from '../store/sparse-file.ts';
 import {Bandwidth} from './bandwidth.ts';
-import type {FetchState, FetchTarget, Places, FetchServices} from './fetch-target.ts';
+import type {FetchState, FetchTarget, FetchServices} from './fetch-target.ts';
 import type {Host} from './host-limits.ts';
 import {Segments, type Segment} from './segments.ts';
 import {withoutMisstatedSize} from './stated-size.ts';
@@ -55,15 +55,10 @@ export class FetchContext {
 	/** The host of the source. */
 	host: Host;
 	traits = new ResponseTraits();
-	/** The origin has described the file. */
-	hasFileInfo: boolean;
 	/** The source has sent bytes of the file in this run. */
 	hasWorked = false;
-	places: Places = {background: false, pledges: false, yields: false};
 	/** Bytes per second of the connection measured last. */
 	lastRate = 0;
-	/** Milliseconds since the epoch. */
-	lastByteAt: number | null = null;
 
 	constructor(target: FetchTarget, source: DataSource, services: FetchServices, wake: () => void) {
 		this.target = target;
@@ -71,7 +66,6 @@ export class FetchContext {
 		this.services = services;
 		this.host = services.hosts.of(source.url);
 		this.wake = wake;
-		this.hasFileInfo = this.record.info !== undefined;
 		this.bandwidth = new Bandwidth(this.record.limitRate, services.bandwidth);
 		this.segments = new Segments(segment => this.host.closed(segment));
 	}
@@ -92,10 +86,6 @@ export class FetchContext {
 		return this.state.file;
 	}
 
-	get maxConnections(): number {
-		return this.record.connections ?? this.services.connections;
-	}
-
 	get acceptsRanges(): boolean {
 		return this.record.acceptsRanges !== false || this.traits.mayAcceptRanges;
 	}
@@ -107,12 +97,12 @@ export class FetchContext {
 	}
 
 	get runsInBackground(): boolean {
-		return this.places.background && !this.record.onDemand;
+		return this.state.places.background && !this.record.onDemand;
 	}
 
 	/** Ranges of pledges are missing, and may be requested. */
 	get servesPledges(): boolean {
-		return this.places.pledges && this.target.pledges.isPending;
+		return this.state.places.pledges && this.target.pledges.isPending;
 	}
 
 	/** Bytes per second of the fastest connection over a second or more; Infinity while unknown. */
@@ -123,9 +113,9 @@ export class FetchContext {
 
 	/** Ranges to fetch before the background: an index of a film, and pledges. */
 	get pledged(): readonly Range[] {
-		const {places, target, state} = this;
+		const {target, state} = this;
 		const index = state.wantedIndex ? [state.wantedIndex] : [];
-		return places.pledges ? [...index, ...target.pledges.ranges] : [];
+		return state.places.pledges ? [...index, ...target.pledges.ranges] : [];
 	}
 
 	/**
@@ -133,7 +123,7 @@ export class FetchContext {
 	 * goes unnoticed.
 	 */
 	get samplesFirst(): boolean {
-		return this.traits.refusesSamples || this.maxConnections === 1 || this.host.isLimited;
+		return this.traits.refusesSamples || this.state.maxConnections === 1 || this.host.isLimited;
 	}
 
 	/** Milliseconds. */

@@ -12,8 +12,6 @@ import type {SpeedMeter} from './speed-meter.ts';
 export type FetchServices = {
 	readonly bandwidth: Bandwidth;
 	readonly hosts: HostLimits;
-	/** Default number of connections for each file. */
-	readonly connections: number;
 	/** Milliseconds for the first response of an origin; doubled after each timeout. */
 	readonly responseTimeout: number;
 	/** The download may have started or stopped waiting for a place in the queue. */
@@ -48,6 +46,12 @@ export type FetchState = {
 	/** Replaced when the download is moved or starts over: read it again after each wait. */
 	readonly file: SparseFile;
 	readonly readAhead: ReadAhead;
+	readonly places: Places;
+	readonly maxConnections: number;
+	/** The origin has described the file. */
+	hasFileInfo: boolean;
+	/** Milliseconds since the epoch. */
+	lastByteAt: number | null;
 	/** Missing bytes of a film's index. */
 	readonly wantedIndex: Range | undefined;
 	/** One connection stays free for the index. */

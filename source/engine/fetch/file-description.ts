@@ -6,7 +6,7 @@ import type {FetchContext} from './fetch-context.ts';
 
 /** Sets the size of the file, once it is known. */
 export async function setSize(context: FetchContext, size: number): Promise<void> {
-	const {file, recordFile, segments, state, hasFileInfo} = context;
+	const {file, recordFile, segments, state} = context;
 	await file.resize(size);
 	const {info} = recordFile.record;
 	if (info) {
@@ -15,7 +15,7 @@ export async function setSize(context: FetchContext, size: number): Promise<void
 
 	segments.clip(size);
 	state.readers.recheck();
-	if (hasFileInfo) {
+	if (state.hasFileInfo) {
 		publish(context);
 	}
 }
@@ -37,10 +37,11 @@ export async function recordFacts(
 
 /** Shows the facts known so far to players and in the snapshot. */
 export function publish(context: FetchContext): void {
-	if (!context.hasFileInfo) {
-		context.hasFileInfo = true;
-		context.state.readers.identified();
-		context.services.queueChanged();
+	const {services, state} = context;
+	if (!state.hasFileInfo) {
+		state.hasFileInfo = true;
+		state.readers.identified();
+		services.queueChanged();
 	}
 
 	context.target.identified();
@@ -49,7 +50,8 @@ export function publish(context: FetchContext): void {
 
 /** Learns the type from the first bytes of the file, or of the first response. */
 export async function takeFirstBytes(context: FetchContext, bytes: Uint8Array): Promise<void> {
-	const {hasFileInfo, record, recordFile, target} = context;
+	const {record, recordFile, state, target} = context;
+	const {hasFileInfo} = state;
 	const {info, url} = record;
 	const type = hasFileInfo
 		? info && (await correctedType(fileName({url: new URL(url)}), info.type, bytes))

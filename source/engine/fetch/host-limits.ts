@@ -1,4 +1,5 @@
 // Connection limits of hosts, learned from refusals and forgotten after a while.
+import {coalesced} from '../../turns.ts';
 
 /** Milliseconds without a refusal after which a ceiling rises by one. */
 export const riseMs = 30_000;
@@ -94,8 +95,8 @@ export class Host {
 	readonly #attempts = new Map<HostUser, SecondAttempt>();
 	#limit: {readonly ceiling: number; readonly refusedAt: number} | undefined;
 	#timer: NodeJS.Timeout | undefined;
-	/** A wake-up of the users is due in this tick. */
-	#isWaking = false;
+	/** Wakes the users after the caller has recorded the end of its connection. */
+	readonly #wakeSoon = coalesced(() => this.#wake());
 
 	constructor(name: string) {
 		this.name = name;
@@ -290,17 +291,6 @@ export class Host {
 	#wake(): void {
 		for (const user of this.#users) {
 			user.wake();
-		}
-	}
-
-	/** Wakes the users after the caller has recorded the end of its connection. Calls in one tick share a wake-up. */
-	#wakeSoon(): void {
-		if (!this.#isWaking) {
-			this.#isWaking = true;
-			queueMicrotask(() => {
-				this.#isWaking = false;
-				this.#wake();
-			});
 		}
 	}
 }

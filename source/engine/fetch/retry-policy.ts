@@ -1,4 +1,4 @@
-// Retries after errors: a pure policy, and its timer.
+// Retries after errors: pure functions of a state, and the timer of the next attempt.
 import {DownStreamError, type DownloadError} from '../../downstream.ts';
 import {HttpError} from '../http/errors.ts';
 
@@ -98,27 +98,6 @@ function afterRequest(state: RetryState, now: number): RetryState {
 	return {...state, blocked: retryAt > now ? {...blocked, retryAt} : undefined};
 }
 
-/** Milliseconds that a request may wait for its response: doubled after each timeout. */
-function responseTimeout({silences}: RetryState, first: number): number {
-	return Math.max(first, Math.min(maxResponseTimeoutMs, first * 2 ** Math.min(silences, 20)));
-}
-
-/**
- * The end of the wait of a player that has waited since `since`, in milliseconds since the epoch: Infinity unless the
- * host is absent, 0 if the next attempt comes too late.
- */
-function playerWaitsUntil(
-	{awaySince, blocked}: RetryState,
-	{since, isAnswered}: {readonly since: number; readonly isAnswered: boolean},
-): number {
-	if (awaySince === undefined) {
-		return Infinity;
-	}
-
-	const end = Math.max(since, awaySince) + playerPatienceMs[isAnswered ? 'answered' : 'unanswered'];
-	return blocked && blocked.retryAt > end ? 0 : end;
-}
-
 function waitOf(
 	{code, message, status, retryAfterMs, bytesAgree, needs}: DownStreamError,
 	at: number,
@@ -191,18 +170,24 @@ export class RetryPolicy {
 		return this.#state.failures;
 	}
 
-	/** True if there was no progress since the last failure. */
-	get isProbing(): boolean {
-		return this.failures > 0;
-	}
-
-	/** Milliseconds. `first`: for the first response. */
+	/** Milliseconds that a request may wait for its response: `first`, doubled after each timeout. */
 	responseTimeout(first: number): number {
-		return responseTimeout(this.#state, first);
+		const {silences} = this.#state;
+		return Math.max(first, Math.min(maxResponseTimeoutMs, first * 2 ** Math.min(silences, 20)));
 	}
 
-	playerWaitsUntil(waiting: {readonly since: number; readonly isAnswered: boolean}): number {
-		return playerWaitsUntil(this.#state, waiting);
+	/**
+	 * The end of the wait of a player that has waited since `since`, in milliseconds since the epoch: Infinity unless the
+	 * host is absent, 0 if the next attempt comes too late.
+	 */
+	playerWaitsUntil({since, isAnswered}: {readonly since: number; readonly isAnswered: boolean}): number {
+		const {awaySince, blocked} = this.#state;
+		if (awaySince === undefined) {
+			return Infinity;
+		}
+
+		const end = Math.max(since, awaySince) + playerPatienceMs[isAnswered ? 'answered' : 'unanswered'];
+		return blocked && blocked.retryAt > end ? 0 : end;
 	}
 
 	/** Counts received bytes: enough of them end a series of failures. Returns whether they did. */

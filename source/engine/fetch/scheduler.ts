@@ -1,8 +1,9 @@
 // The connections of one download: the only place that opens them.
 import type {SegmentUse} from '../../downstream.ts';
+import {coalesced, turns} from '../../turns.ts';
 import type {DataSource} from '../origin/data-source.ts';
 import {FetchContext, ResponseTraits} from './fetch-context.ts';
-import type {FetchTarget, Places, FetchServices} from './fetch-target.ts';
+import type {FetchTarget, FetchServices} from './fetch-target.ts';
 import {hasFreeConnection, isTooLong, segmentSize} from './growth.ts';
 import type {Host, HostUser} from './host-limits.ts';
 import {nextSegment, useOf, type Demand, type SegmentPlan} from './next-segment.ts';
@@ -10,7 +11,7 @@ import type {Reader} from './readers.ts';
 import {SegmentRun} from './segment-run.ts';
 import {mostExpendable, type Segment, type Segments} from './segments.ts';
 import {ComparedWrites} from './compared-writes.ts';
-import type {Comparison} from './version-check.ts';
+import type {Comparison} from '../version/version-check.ts';
 import {VersionGuard} from './version-guard.ts';
 
 /** Bytes of the first request, which also reveals size, validator, type and range support. */
@@ -23,15 +24,13 @@ export class Scheduler implements HostUser {
 	readonly #guard: VersionGuard;
 	readonly #writes: ComparedWrites;
 	readonly #running = new Set<Promise<void>>();
-	/** A pass is due in this tick. */
-	#isAwake = false;
 	/** Changes of source or version run one after the other. */
-	#exclusive: Promise<unknown> = Promise.resolve();
+	readonly #inTurn = turns();
 	/** Of these, the number waiting or running. */
 	#exclusiveCount = 0;
 
 	constructor(target: FetchTarget, source: DataSource, services: FetchServices) {
-		this.#context = new FetchContext(target, source, services, () => this.wake());
+		this.#context = new FetchContext(target, source, services, this.wake);
 		this.#guard = new VersionGuard(this.#context, act => this.exclusively(act));
 		this.#writes = new ComparedWrites(this.#context);
 		this.#context.host.join(this);
@@ -49,18 +48,9 @@ export class Scheduler implements HostUser {
 		return this.#context.host;
 	}
 
-	/** The origin has described the file. */
-	get hasFileInfo(): boolean {
-		return this.#context.hasFileInfo;
-	}
-
 	/** All cached bytes are of one version, as far as that can be known. */
 	get isProven(): boolean {
-		return this.hasFileInfo && this.#writes.areCompared;
-	}
-
-	get maxConnections(): number {
-		return this.#context.maxConnections;
+		return this.#context.state.hasFileInfo && this.#writes.areCompared;
 	}
 
 	get acceptsRanges(): boolean {
@@ -87,36 +77,18 @@ export class Scheduler implements HostUser {
 		return this.#writes.isReadable(reader.offset - reader.consumed, reader.offset);
 	}
 
-	/** Milliseconds since the epoch. */
-	get lastByteAt(): number | null {
-		return this.#context.lastByteAt;
-	}
-
 	/** As `VersionGuard.comparison`. */
 	comparison(signal: AbortSignal, source?: DataSource): Comparison {
 		return this.#guard.comparison(signal, source && this.#context.sampled(source));
 	}
 
-	/** The queue gives or takes places. */
-	setPlaces(places: Places): void {
-		const {background, pledges, yields} = this.#context.places;
-		if (background !== places.background || pledges !== places.pledges || yields !== places.yields) {
-			this.#context.places = places;
-			this.wake();
-		}
-	}
-
 	/** The number of connections that the host accepts, if the download waits for one of them; else null. */
 	get hostCeiling(): number | null {
-		const {host, places} = this.#context;
+		const {host, state} = this.#context;
+		const {places} = state;
 		const isWaiting =
 			(places.background || places.pledges) && this.segments.size === 0 && !host.mayOpen(this);
 		return isWaiting ? host.ceiling(this) || null : null;
-	}
-
-	/** Pledges of this or other downloads take precedence over its background. */
-	get yields(): boolean {
-		return this.#context.places.yields;
 	}
 
 	/** Bytes per second of this download alone. */
@@ -132,7 +104,7 @@ export class Scheduler implements HostUser {
 	/** Ends every connection; resolves when nothing more is written. */
 	async stop(): Promise<void> {
 		this.segments.endAll();
-		await Promise.allSettled([...this.#running, this.#exclusive]);
+		await Promise.allSettled([...this.#running, this.#inTurn(() => Promise.resolve())]);
 	}
 
 	/** Ends every connection, idle ones included. */
@@ -145,7 +117,7 @@ export class Scheduler implements HostUser {
 	/** Ends every connection before `act`, and opens none until it is over. */
 	async exclusively(act: () => Promise<void>): Promise<void> {
 		this.#exclusiveCount++;
-		const turn = this.#exclusive.then(async () => {
+		await this.#inTurn(async () => {
 			try {
 				this.#context.state.ending.throwIfAborted();
 				this.segments.endAll();
@@ -156,8 +128,6 @@ export class Scheduler implements HostUser {
 				this.wake();
 			}
 		});
-		this.#exclusive = turn.catch(() => undefined);
-		await turn;
 	}
 
 	/** Nothing may be running. Resolves when the old source is disposed of. */
@@ -174,14 +144,14 @@ export class Scheduler implements HostUser {
 		this.#context.lastRate = 0;
 		this.#context.hasWorked = false;
 		this.#context.traits = new ResponseTraits();
-		this.#guard.forgetResponses();
+		this.#guard.forgetShortResponses();
 		this.#writes.forgetContradictions();
 		await old.dispose();
 	}
 
 	/** Nothing may be running. The cached bytes are `proven` to be of the source's version, or there are none. */
 	begin(proven: boolean): void {
-		this.#context.hasFileInfo = this.#context.record.info !== undefined;
+		this.#context.state.hasFileInfo = this.#context.record.info !== undefined;
 		this.#context.traits = new ResponseTraits();
 		this.#guard.begin(proven);
 		this.#writes.forgetContradictions();
@@ -202,12 +172,12 @@ export class Scheduler implements HostUser {
 	 * Returns false if players wait for the bytes of all of them.
 	 */
 	yieldConnection(among: Iterable<Segment> = this.segments): boolean {
-		const {readers} = this.#context.state;
+		const {maxConnections, readers} = this.#context.state;
 		// A first response counts as awaited: two players would take each other's only connection endlessly.
 		const expendable = mostExpendable(
 			[...among].filter(segment => !readers.waitForFileInfo && !readers.waitFor(segment)),
 		);
-		if (expendable && (this.maxConnections === 1 || this.host.isLimited)) {
+		if (expendable && (maxConnections === 1 || this.host.isLimited)) {
 			this.segments.end(expendable);
 		} else if (expendable) {
 			this.segments.drain(expendable);
@@ -233,19 +203,13 @@ export class Scheduler implements HostUser {
 	}
 
 	/** Requests a pass over the plan: the only way in. Calls of one tick share a pass. Never throws. */
-	wake(): void {
-		if (!this.#isAwake) {
-			this.#isAwake = true;
-			queueMicrotask(() => {
-				this.#isAwake = false;
-				try {
-					this.#pass();
-				} catch (error) {
-					this.#context.target.failed(error, Date.now());
-				}
-			});
+	readonly wake = coalesced(() => {
+		try {
+			this.#pass();
+		} catch (error) {
+			this.#context.target.failed(error, Date.now());
 		}
-	}
+	});
 
 	/** Starts the segments that are wanted and allowed now. */
 	#pass(): void {
@@ -287,7 +251,7 @@ export class Scheduler implements HostUser {
 	 */
 	#prepareForSeek(): void {
 		const {state, file, acceptsRanges} = this.#context;
-		const maySeek = this.hasFileInfo
+		const maySeek = state.hasFileInfo
 			? !file.isComplete && acceptsRanges && state.readers.players(Date.now()).length > 0
 			: state.readers.waitForFileInfo && this.segments.areConnected;
 		if (this.#mayRequest && maySeek && !this.host.isLimited) {
@@ -301,7 +265,7 @@ export class Scheduler implements HostUser {
 			return;
 		}
 
-		const {places} = this.#context;
+		const {places} = this.#context.state;
 		segment.for = this.#useOf(segment, demands);
 		// A whole response would begin at byte 0 again.
 		if (segment.for !== 'fill' || places.background || (places.yields && segment.isWhole)) {
@@ -322,7 +286,8 @@ export class Scheduler implements HostUser {
 	}
 
 	#useOf(segment: Segment, demands: readonly Demand[]): SegmentUse {
-		const {state, hasFileInfo, servesPledges, pledged} = this.#context;
+		const {state, servesPledges, pledged} = this.#context;
+		const {hasFileInfo} = state;
 		const use = state.readers.waitForFileInfo
 			? 'player'
 			: useOf(segment, demands, hasFileInfo ? pledged : []);
@@ -337,7 +302,7 @@ export class Scheduler implements HostUser {
 			return undefined;
 		}
 
-		if (!this.hasFileInfo) {
+		if (!state.hasFileInfo) {
 			return this.segments.size === 0 ? this.#probe() : undefined;
 		}
 
@@ -348,7 +313,7 @@ export class Scheduler implements HostUser {
 			claimed: [...this.segments],
 			wanted: this.#demands(),
 			index: state.wantedIndex,
-			connections: this.maxConnections,
+			connections: state.maxConnections,
 			pledged: this.#context.pledged,
 			background: runsInBackground,
 			playhead: state.readers.playhead,
@@ -361,9 +326,9 @@ export class Scheduler implements HostUser {
 	}
 
 	#probe(): SegmentPlan | undefined {
-		const {state, places, runsInBackground, servesPledges} = this.#context;
+		const {state, runsInBackground, servesPledges} = this.#context;
 		const {waitForFileInfo} = state.readers;
-		return places.background || servesPledges || waitForFileInfo
+		return state.places.background || servesPledges || waitForFileInfo
 			? {
 					start: 0,
 					end: runsInBackground ? probeSize.background : probeSize.onDemand,
@@ -394,7 +359,7 @@ export class Scheduler implements HostUser {
 			return this.#isFree(plan) || (plan.isLate === true && this.#yieldBackground() && this.#isFree(plan));
 		}
 
-		if (this.segments.size >= this.maxConnections && !this.yieldConnection()) {
+		if (this.segments.size >= this.#context.state.maxConnections && !this.yieldConnection()) {
 			return false;
 		}
 
@@ -411,11 +376,11 @@ export class Scheduler implements HostUser {
 		const connections = {
 			open: this.segments.size,
 			background: [...this.segments].filter(segment => segment.for !== 'player').length,
-			max: this.maxConnections,
+			max: state.maxConnections,
 			target: traits.connectionTarget,
 			readers: state.readers.size,
 			awaitsIndex: state.awaitsIndex,
-			isSingle: state.retries.isProbing || file.size === Infinity,
+			isSingle: state.retries.failures > 0 || file.size === Infinity,
 		};
 		return hasFreeConnection(plan, connections) && this.host.mayOpen(this);
 	}

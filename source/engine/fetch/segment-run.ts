@@ -152,74 +152,32 @@ export class SegmentRun {
 	async #accept(response: OriginResponse): Promise<boolean> {
 		const context = this.#context;
 		const segment = this.#segment;
-		const {traits, file, host} = context;
+		const {traits, host} = context;
 		const {info, range, acceptsRanges} = response;
-		this.#guard.accepted();
-		if (file.size === Infinity && info.size !== Infinity) {
+		this.#guard.forgetShortResponses();
+		if (context.file.size === Infinity && info.size !== Infinity) {
 			await setSize(context, info.size);
 		}
 
-		const {record} = context;
 		// One server of several may not support ranges: the whole file is read again only if this repeats.
 		traits.wholeResponses = acceptsRanges ? 0 : traits.wholeResponses + 1;
 		traits.mayAcceptRanges = response.mayAcceptRanges === true && traits.wholeResponses < maxWholeResponses;
-		const inOrder = [...context.segments].find(other => other !== segment && other.isWhole);
-		if (!acceptsRanges && inOrder) {
-			// It brings these bytes, too.
-			inOrder.end = file.size;
-			if (traits.wholeResponses >= maxWholeResponses && record.acceptsRanges) {
-				await context.recordFile.save({acceptsRanges});
-			}
-
-			return false;
-		}
-
-		if (segment.offset >= file.size && range.start < range.end) {
-			// The size became known after the request for bytes beyond the end.
-			return false;
-		}
-
-		if (
-			!acceptsRanges &&
-			record.acceptsRanges &&
-			segment.offset > 0 &&
-			traits.wholeResponses < maxWholeResponses
-		) {
-			// The host did not refuse the connection.
-			segment.answered();
-			throw new DownStreamError(
-				'origin-truncated',
-				`${host.name} sent the whole file although it has sent parts before`,
-			);
-		}
-
-		if (range.start === range.end && segment.offset < file.size) {
-			throw new DownStreamError(
-				'origin-misbehaved',
-				`${host.name} sent no bytes from the middle of the file`,
-			);
-		}
-
-		if (range.end <= segment.offset && segment.offset < file.size) {
-			if (file.size < Infinity || range.end < segment.offset) {
-				throw this.#tooShort();
-			}
-
-			traits.partsEnd = range.end;
+		if (!(await this.#isUseful(response))) {
 			return false;
 		}
 
 		await recordFacts(context, response);
-		Logger.debug(`${record.id}: ${host.name} sends bytes ${range.start} to ${range.end}`);
+		Logger.debug(`${context.record.id}: ${host.name} sends bytes ${range.start} to ${range.end}`);
 		segment.answered();
 		host.answered(segment);
 		if (acceptsRanges) {
 			segment.end = Math.min(segment.end, range.end);
 		} else {
-			const {readers} = context.state;
+			const {file, runsInBackground, state} = context;
+			const {readers} = state;
 			segment.offset = range.start;
 			segment.isWhole = true;
-			const isWanted = context.runsInBackground || readers.size > 0 || readers.waitForFileInfo;
+			const isWanted = runsInBackground || readers.size > 0 || readers.waitForFileInfo;
 			segment.end = isWanted ? file.size : Math.min(segment.end, file.size);
 		}
 
@@ -228,6 +186,61 @@ export class SegmentRun {
 		}
 
 		return true;
+	}
+
+	/**
+	 * Resolves with false if the response has no byte of the segment, or another response brings its bytes. Rejects with
+	 * `origin-truncated` or `origin-misbehaved`, or with an error of the disk.
+	 */
+	async #isUseful({range, acceptsRanges}: OriginResponse): Promise<boolean> {
+		const context = this.#context;
+		const segment = this.#segment;
+		const {traits, file, host, record} = context;
+		const isRepeated = traits.wholeResponses >= maxWholeResponses;
+		const inOrder = [...context.segments].find(other => other !== segment && other.isWhole);
+		if (!acceptsRanges && inOrder) {
+			// It brings these bytes, too.
+			inOrder.end = file.size;
+			if (isRepeated && record.acceptsRanges) {
+				await context.recordFile.save({acceptsRanges});
+			}
+
+			return false;
+		}
+
+		const isEmpty = range.start === range.end;
+		const isBeyond = segment.offset >= file.size;
+		if (isBeyond && !isEmpty) {
+			// The size became known after the request.
+			return false;
+		}
+
+		if (!acceptsRanges && record.acceptsRanges && segment.offset > 0 && !isRepeated) {
+			// The host did not refuse the connection.
+			segment.answered();
+			throw new DownStreamError(
+				'origin-truncated',
+				`${host.name} sent the whole file although it has sent parts before`,
+			);
+		}
+
+		if (isEmpty && !isBeyond) {
+			throw new DownStreamError(
+				'origin-misbehaved',
+				`${host.name} sent no bytes from the middle of the file`,
+			);
+		}
+
+		if (isBeyond || range.end > segment.offset) {
+			return true;
+		}
+
+		if (file.size < Infinity || range.end < segment.offset) {
+			throw this.#tooShort();
+		}
+
+		traits.partsEnd = range.end;
+		return false;
 	}
 
 	async #receive(response: OriginResponse): Promise<void> {
@@ -252,7 +265,7 @@ export class SegmentRun {
 				const storedFrom = performance.now();
 				const wanted = Math.max(0, this.#wantedEnd - position);
 				await this.#writes.store(segment, position, slice.subarray(0, wanted));
-				if (position === 0 || !context.hasFileInfo) {
+				if (position === 0 || !context.state.hasFileInfo) {
 					await takeFirstBytes(context, chunk);
 				}
 
@@ -284,16 +297,20 @@ export class SegmentRun {
 	#measure(): void {
 		const context = this.#context;
 		const segment = this.#segment;
-		const rate = segment.firstRate;
-		if (rate === undefined || this.#isMeasured) {
+		const rate = this.#isMeasured ? undefined : segment.firstRate;
+		if (rate === undefined) {
 			return;
 		}
 
 		this.#isMeasured = true;
 		const connections = context.segments.size;
-		const {traits, maxConnections: max} = context;
+		const {traits, state} = context;
 		context.lastRate = rate;
-		traits.connectionTarget = connectionTarget(traits.connectionTarget, {rate, connections, max});
+		traits.connectionTarget = connectionTarget(traits.connectionTarget, {
+			rate,
+			connections,
+			max: state.maxConnections,
+		});
 		if (isWorthMore(rate, connections)) {
 			context.wake();
 		}
@@ -325,12 +342,12 @@ export class SegmentRun {
 	#failed(cause: unknown): void {
 		const context = this.#context;
 		const segment = this.#segment;
-		const {traits, segments, host, state, target, lastByteAt} = context;
+		const {traits, segments, host, state, target} = context;
 		const error = this.#guard.classify(cause, segment);
 		const isOneTooMany =
 			error instanceof DownStreamError &&
 			!segment.isAnswered &&
-			mayMeanTooMany(error, context.hasFileInfo) &&
+			mayMeanTooMany(error, state.hasFileInfo) &&
 			host.refused(segment, {
 				retryAfterMs: error.retryAfterMs,
 				isPlain: isPlainRefusal(error),
@@ -341,7 +358,7 @@ export class SegmentRun {
 				state.retries.note(error);
 			}
 		} else {
-			target.failed(this.#guard.asTransient(error), Math.max(segment.openedAt, lastByteAt ?? 0));
+			target.failed(this.#guard.asTransient(error), Math.max(segment.openedAt, state.lastByteAt ?? 0));
 		}
 	}
 

@@ -12,7 +12,7 @@ import {
 	examineSuspicion,
 	refusePage,
 	type Comparison,
-} from './version-check.ts';
+} from '../version/version-check.ts';
 import {overlapBytes} from './compared-writes.ts';
 import {
 	isChange,
@@ -21,7 +21,7 @@ import {
 	suspicionOf,
 	type CachedVersion,
 	type Suspicion,
-} from './version-labels.ts';
+} from '../version/version-labels.ts';
 
 /** Milliseconds without a byte after which cached bytes are compared again, even with a strong ETag. */
 const trustMs = 60_000;
@@ -46,18 +46,16 @@ export class VersionGuard {
 		this.#cachedCheck = this.#newCheck();
 	}
 
-	/** Call when another source begins. */
-	forgetResponses(): void {
+	/** Call for each response with the file, and when another source begins. */
+	forgetShortResponses(): void {
 		this.#short = undefined;
 	}
 
 	/** Call when another version begins. Its cached bytes are `proven` to be the source's, or there are none. */
 	begin(proven: boolean): void {
-		this.forgetResponses();
+		this.forgetShortResponses();
 		this.#cachedCheck.stop();
-		this.#cachedCheck = proven
-			? new CachedVersionCheck(undefined, this.#context.state.ending)
-			: this.#newCheck();
+		this.#cachedCheck = this.#newCheck(proven);
 		this.#checkedAt = Date.now();
 	}
 
@@ -93,8 +91,8 @@ export class VersionGuard {
 
 	/** Bytes that a request repeats at each end, to compare a response without a strong ETag. */
 	get overlap(): number {
-		const {hasFileInfo, acceptsRanges, isNamed} = this.#context;
-		return isNamed || !hasFileInfo || !acceptsRanges ? 0 : overlapBytes;
+		const {state, acceptsRanges, isNamed} = this.#context;
+		return isNamed || !state.hasFileInfo || !acceptsRanges ? 0 : overlapBytes;
 	}
 
 	/** Nothing identifies the version, and no byte is cached for a comparison. */
@@ -118,12 +116,12 @@ export class VersionGuard {
 	 * origin without ranges is compared as it is read again. Resolves with the suspicion that the samples raise.
 	 */
 	async checkCachedBytes(signal: AbortSignal): Promise<Suspicion | undefined> {
-		const {file, acceptsRanges, lastByteAt} = this.#context;
+		const {file, acceptsRanges, state} = this.#context;
 		if (file.present.size === 0 || !acceptsRanges) {
 			return undefined;
 		}
 
-		const lastSign = Math.max(this.#checkedAt, lastByteAt ?? 0);
+		const lastSign = Math.max(this.#checkedAt, state.lastByteAt ?? 0);
 		if (Date.now() - lastSign > trustMs) {
 			this.#cachedCheck.require('brief');
 		}
@@ -190,7 +188,7 @@ export class VersionGuard {
 
 	/** Throws `origin-sent-page`, and `origin-changed` where the size has changed. */
 	async suspicionOf(response: OriginResponse): Promise<Suspicion | undefined> {
-		if (!this.#context.hasFileInfo) {
+		if (!this.#context.state.hasFileInfo) {
 			return undefined;
 		}
 
@@ -234,7 +232,7 @@ export class VersionGuard {
 	}
 
 	async #examine(suspicion: Suspicion, signal: AbortSignal): Promise<void> {
-		const {record, recordFile, target, lastByteAt} = this.#context;
+		const {record, recordFile, target} = this.#context;
 		const {label, was, is} = suspicion;
 		const beganAt = Date.now();
 		Logger.info(`${record.id}: ${label} ${was} is ${is} now; comparing samples`);
@@ -244,17 +242,12 @@ export class VersionGuard {
 			await recordFile.save({hasUnstableValidator: true});
 		} catch (error) {
 			if (!signal.aborted) {
-				target.failed(this.asTransient(this.classify(error)), Math.max(beganAt, lastByteAt ?? 0));
+				target.failed(this.asTransient(this.classify(error)), beganAt);
 			}
 		}
 	}
 
 	// Errors
-
-	/** Call for each response with the file. */
-	accepted(): void {
-		this.#short = undefined;
-	}
 
 	/**
 	 * A short response may be a refusal, which passes with the connections beside it or with time. The file has changed if
@@ -298,12 +291,9 @@ export class VersionGuard {
 			: error;
 	}
 
-	#newCheck(): CachedVersionCheck {
+	#newCheck(proven = false): CachedVersionCheck {
 		const {file, record, state} = this.#context;
-		const hasChanged = record.error?.code === 'origin-changed';
-		return new CachedVersionCheck(
-			file.present.size > 0 ? (hasChanged ? 'thorough' : 'brief') : undefined,
-			state.ending,
-		);
+		const depth = record.error?.code === 'origin-changed' ? 'thorough' : 'brief';
+		return new CachedVersionCheck(proven || file.present.size === 0 ? undefined : depth, state.ending);
 	}
 }

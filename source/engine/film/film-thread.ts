@@ -3,7 +3,7 @@ import process from 'node:process';
 import type {Worker} from 'node:worker_threads';
 import type {FilmProblem} from '../../downstream.ts';
 import {checkedMap, type FilmMap} from './film-map.ts';
-import {turns} from './in-turn.ts';
+import {turns} from '../../turns.ts';
 import {NoFilm} from './no-film.ts';
 
 /** Milliseconds of processor time for one map. On a busy machine they take longer. */

@@ -11,7 +11,7 @@ import type {SparseFile} from '../store/sparse-file.ts';
 import {decodeMap, encodeMap, maxMapBytes, type FilmMap} from './film-map.ts';
 import {filmView} from './film-view.ts';
 import {readInThread} from './film-thread.ts';
-import {turns} from './in-turn.ts';
+import {turns} from '../../turns.ts';
 import {indexPlace} from './index-place.ts';
 import {NoFilm} from './no-film.ts';
 import {timeAt} from './playhead.ts';

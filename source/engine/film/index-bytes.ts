@@ -1,7 +1,9 @@
 // The bytes of a file for the parser of its index, within limits.
+import {turns} from '../../turns.ts';
 import {RangeSet} from '../store/range-set.ts';
 import type {ReadBytes} from './film-thread.ts';
-import {hasInflatedRuns, type ReadAt} from './iso-index.ts';
+import type {ReadAt} from './iso-boxes.ts';
+import {hasInflatedRuns} from './iso-index.ts';
 import {NoFilm} from './no-film.ts';
 
 /** Maximum bytes and reads for one map. */
@@ -40,7 +42,7 @@ export class IndexBytes {
 	readonly #taken = {bytes: 0, reads: 0};
 	#refuses = false;
 	/** Serializes reads: a later one may need the same chunk. */
-	#turn: Promise<unknown> = Promise.resolve();
+	readonly #inTurn = turns();
 
 	constructor(size: number, read: ReadBytes) {
 		this.size = size;
@@ -84,11 +86,7 @@ export class IndexBytes {
 	}
 
 	/** Reads a range without adding it to the index. */
-	readonly at: ReadAt = (start, end) => {
-		const turn = this.#turn.then(() => this.#chunkAt(start, end));
-		this.#turn = turn.catch(() => undefined);
-		return turn;
-	};
+	readonly at: ReadAt = (start, end) => this.#inTurn(() => this.#chunkAt(start, end));
 
 	async #chunkAt(start: number, end: number): Promise<Uint8Array> {
 		let chunk = this.#chunks.find(each => each.start <= start && end <= each.start + each.bytes.length);

@@ -1,6 +1,6 @@
 // The cues of a Matroska file with their durations, which the parser leaves out (RFC 9559 section 5.1.5).
 import type {Aside} from './film-map.ts';
-import type {ReadAt} from './iso-index.ts';
+import type {ReadAt} from './iso-boxes.ts';
 
 type Cue = {
 	/** Milliseconds. */

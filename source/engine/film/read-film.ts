@@ -7,13 +7,11 @@ import {
 	fragmentIndex,
 	isoIndexOf,
 	isSubtitle,
-	openingSamples,
-	readOverBytes,
 	segmentsOf,
-	subtitleAsides,
 	type IsoIndex,
 	type Segments,
 } from './iso-index.ts';
+import {openingSamples, readOverBytes, subtitleAsides} from './iso-reads.ts';
 import {checkedMs, maxPoints, placesOf, pointsAt, preRollMs} from './key-points.ts';
 import {clusterAsides, cuesWithSubtitles} from './matroska-cues.ts';
 import {

@@ -1,10 +1,11 @@
 // Verifies bytes that another program may have changed: each block is checked against its checksum before it is
 // trusted.
+import {turns} from '../../turns.ts';
 import type {Checked} from './block-checksums.ts';
 import {RangeSet, type Range} from './range-set.ts';
 
 /** Serializes background checks across all downloads, one block at a time. Players do not queue here. */
-let backgroundQueue: Promise<unknown> = Promise.resolve();
+const inBackground = turns();
 
 export class Doubt {
 	readonly #present: Iterable<Range>;
@@ -45,9 +46,7 @@ export class Doubt {
 		for (let at = this.#next(0); at < Infinity; at = this.#next(at)) {
 			signal.throwIfAborted();
 			const offset = at;
-			const check = backgroundQueue.then(() => (signal.aborted ? undefined : this.#proveAt(offset)));
-			backgroundQueue = check.catch(() => undefined);
-			await check;
+			await inBackground(async () => (signal.aborted ? undefined : this.#proveAt(offset)));
 			onProgress(1 - this.#unproven.size / this.#total);
 		}
 	}
