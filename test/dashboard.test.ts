@@ -125,6 +125,19 @@ dashboardTest(
 );
 
 dashboardTest(
+	'a whole file whose record waits for the disk is called saving, not stalled',
+	{
+		downloads: films(1, {...silent, size: 10, segments: [], connections: 0}),
+		columns: 120,
+		rows: 40,
+	},
+	async screen => {
+		await screen.shows(/film-0.* 100% +saving /);
+		assert.match(screen.text, /── film-0\.mkv ─+ saving the last bytes ──/);
+	},
+);
+
+dashboardTest(
 	'every state has its own symbol in ASCII',
 	{downloads: everyState(), columns: 100, rows: 23, ascii: true},
 	async screen => {
