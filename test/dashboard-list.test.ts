@@ -543,6 +543,33 @@ dashboardTest(
 	},
 );
 
+const outage = {
+	status: 'waiting',
+	retryAt: Date.now() + 60_000,
+	error: {code: 'origin-unreachable', message: 'connection reset', at: 0, tries: 2},
+} as const;
+dashboardTest(
+	'r retries all downloads of a server that fails, and those of every server where it has nothing else to resume',
+	{
+		downloads: [
+			download({id: idOf(0), status: 'complete'}),
+			download({id: idOf(1), ...outage}),
+			download({id: idOf(2), ...outage}),
+			download({id: idOf(3), ...outage, url: 'https://mirror.example.org/film.mkv'}),
+			download({id: idOf(4), status: 'paused'}),
+		],
+	},
+	async (screen, downstream) => {
+		const resumed = () => downstream.calls.splice(0).map(([, id]) => id);
+		await screen.press('r', 'Retrying 3 downloads');
+		assert.deepEqual(resumed(), [idOf(1), idOf(2), idOf(3)]);
+		await screen.press(['j', 'r'], 'Retrying 2 downloads');
+		assert.deepEqual(resumed(), [idOf(1), idOf(2)]);
+		await screen.press(['G', 'r']);
+		assert.deepEqual(resumed(), [idOf(4)]);
+	},
+);
+
 dashboardTest(
 	'the last error is recovered once bytes have come after it',
 	{

@@ -67,7 +67,7 @@ export class Actions {
 		}
 
 		if (ui.isOrphan && needsEngine.has(command)) {
-			ui.say('The other instance has quit. R continues the downloads here.', true);
+			ui.refuseAsOrphan();
 			return;
 		}
 
