@@ -66,7 +66,7 @@ const allowed: Record<string, readonly string[]> = {
 	'engine/http': ['downstream.ts', 'engine/memory'],
 	'engine/origin': ['downstream.ts', 'text', 'engine/store', 'engine/http'],
 	'engine/fetch': [
-		...['downstream.ts', 'log.ts'],
+		...['downstream.ts', 'log.ts', 'text'],
 		...['engine/store', 'engine/memory', 'engine/http', 'engine/origin'],
 	],
 	'engine/film': ['downstream.ts', 'log.ts', 'text', 'engine/store'],

@@ -426,6 +426,7 @@ dashboardTest(
 	{downloads: films(2), columns: 38, rows: 6, first: '38x6: too small'},
 	async screen => {
 		await screen.press(['x', 'q'], 'Quit?');
+		assert.match(screen.text, /Downloads stop now and continue next\ntime\./);
 		await screen.press('esc', '38x6: too small');
 		await screen.press('q', 'Quit?');
 		await screen.answer('q', () => screen.hasQuit);
