@@ -134,6 +134,7 @@ dashboardTest(
 	async screen => {
 		await screen.shows(/film-0.* 100% +saving /);
 		assert.match(screen.text, /── film-0\.mkv ─+ saving the last bytes ──/);
+		assert.doesNotMatch(screen.text, /Fetching/);
 	},
 );
 

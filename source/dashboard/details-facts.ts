@@ -225,9 +225,9 @@ function speedFact({download, speeds, width, ascii}: DetailsProps): Fact {
 			};
 }
 
-/** The connections with their offsets; none while none is expected. */
-function fetchingFacts({connections, maxConnections, segments, status}: Download): Fact[] {
-	if (connections === 0 && status !== 'active') {
+/** The connections with their offsets. */
+function fetchingFacts({connections, maxConnections, segments}: Download): Fact[] {
+	if (connections === 0) {
 		return [];
 	}
 
