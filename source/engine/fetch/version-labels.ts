@@ -59,9 +59,7 @@ export function sizeChange(cached: CachedVersion, {info}: OriginResponse): strin
 		return hadAndHas(cached.size, info.size);
 	}
 
-	return info.size < cached.minSize
-		? hadAndHas(cached.minSize, info.size, 'at least ')
-		: undefined;
+	return info.size < cached.minSize ? hadAndHas(cached.minSize, info.size, 'at least ') : undefined;
 }
 
 /** In bytes if the sizes are too close for larger units. */
