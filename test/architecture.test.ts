@@ -66,7 +66,7 @@ const allowed: Record<string, readonly string[]> = {
 	'engine/memory': ['engine/store'],
 	'engine/http': ['downstream.ts', 'engine/memory'],
 	'engine/origin': ['downstream.ts', 'text', 'engine/store', 'engine/http'],
-	'engine/version': ['downstream.ts', 'engine/store', 'engine/origin'],
+	'engine/version': ['downstream.ts', 'text', 'engine/store', 'engine/origin'],
 	'engine/fetch': [
 		...['downstream.ts', 'log.ts', 'turns.ts'],
 		...['engine/store', 'engine/memory', 'engine/http', 'engine/origin', 'engine/version'],

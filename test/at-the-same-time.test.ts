@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import {EventEmitter, once} from 'node:events';
 import {existsSync} from 'node:fs';
-import {readdir, readFile, rm, stat} from 'node:fs/promises';
+import {mkdir, readdir, readFile, rm, stat} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
@@ -407,6 +407,26 @@ test('an export interrupted by shutdown finishes after the next start', {timeout
 	const second = await startEngine(t, {storageDir: first.storageDir});
 	await until(second.engine, download.id, ({exportedTo}) => exportedTo === target);
 	assert.equal((await stat(target)).size, size);
+});
+
+test('a planned export that fails after the removal is repeated once that is undone', {timeout}, async t => {
+	const origin = await startOrigin(t, {size: MiB, etag});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url, paused: true});
+	const folder = await temporaryFolder(t);
+	const target = path.join(folder, 'film.bin');
+	await engine.export(download.id, {path: target, when: 'complete'});
+	const {isHeld, letGo} = holdRecords(t, 'placing');
+	await engine.resume(download.id);
+	await isHeld;
+	const removed = engine.remove(download.id, {data: 'delete'});
+	await rm(folder, {recursive: true});
+	letGo();
+	await removed;
+	await mkdir(folder);
+	await engine.restore(download.id);
+	await until(engine, download.id, ({exportedTo}) => exportedTo === target);
+	assert.equal((await stat(target)).size, MiB);
 });
 
 test('cancel and pause close connections while the disk stalls', {timeout}, async t => {

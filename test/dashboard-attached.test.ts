@@ -52,7 +52,7 @@ test('no download is shown as running between the end of one instance and the st
 	assert.match(screen.text, /– Big\.Buck\.Bunny.* stopped +▐$/m);
 	assert.match(screen.text, /\[1 all \d+\] +4 stopped \d+ +5 done \d +6 failed 1 /);
 	assert.match(screen.lines.at(-1)!, /^ Enter details .*R continue here .*\? help/);
-	for (const key of ['c', 'o', 'e', 'p']) {
+	for (const key of ['c', 'o', 'e', 'p', 'w', 'W']) {
 		await screen.send(key);
 		await screen.shows('The other instance has quit. R continues the downloads here.');
 		await screen.send('j');

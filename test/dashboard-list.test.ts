@@ -513,7 +513,7 @@ dashboardTest(
 				{...player, id: '3', connected: false},
 				{...player, id: '4', name: 'Kodi', offset: 900, readyMs: 110_900},
 			],
-			lastError: {code: 'origin-unreachable', message: 'connection reset', at: Date.now()},
+			lastError: {code: 'origin-unreachable', message: 'connection reset', at: Date.now() - 1000},
 			segments: [
 				{start: 0, offset: 1024, end: 4096, for: 'player'},
 				{start: 0, offset: 3072 * 1024, end: 4096 * 1024, for: 'fill'},
@@ -540,6 +540,50 @@ dashboardTest(
 		assert.match(screen.text, /Map {2}1 cell = /);
 		await screen.press(']', '── film-1.mkv');
 		await screen.press('[', '── film-0.mkv');
+	},
+);
+
+const outage = {
+	status: 'waiting',
+	retryAt: Date.now() + 60_000,
+	error: {code: 'origin-unreachable', message: 'connection reset', at: 0, tries: 2},
+} as const;
+dashboardTest(
+	'r retries all downloads of a server that fails, and those of every server where it has nothing else to resume',
+	{
+		downloads: [
+			download({id: idOf(0), status: 'complete'}),
+			download({id: idOf(1), ...outage}),
+			download({id: idOf(2), ...outage}),
+			download({id: idOf(3), ...outage, url: 'https://mirror.example.org/film.mkv'}),
+			download({id: idOf(4), status: 'paused'}),
+		],
+	},
+	async (screen, downstream) => {
+		const resumed = () => downstream.calls.splice(0).map(([, id]) => id);
+		await screen.press('r', 'Retrying 3 downloads');
+		assert.deepEqual(resumed(), [idOf(1), idOf(2), idOf(3)]);
+		await screen.press(['j', 'r'], 'Retrying 2 downloads');
+		assert.deepEqual(resumed(), [idOf(1), idOf(2)]);
+		await screen.press(['G', 'r']);
+		assert.deepEqual(resumed(), [idOf(4)]);
+	},
+);
+
+dashboardTest(
+	'the last error is recovered once bytes have come after it',
+	{
+		downloads: films(1, {
+			status: 'queued',
+			lastByteAt: Date.now() - 2000,
+			lastError: {code: 'origin-busy', message: 'cdn.example.org is busy', at: Date.now() - 1000},
+		}),
+	},
+	async (screen, downstream) => {
+		await screen.press('enter', /Last error +\d\d:\d\d cdn\.example\.org is busy$/m);
+		const [busy] = downstream.snapshot.downloads;
+		downstream.change({downloads: [{...busy!, status: 'active', lastByteAt: Date.now()}]});
+		await screen.shows('cdn.example.org is busy, recovered');
 	},
 );
 
@@ -660,6 +704,7 @@ dashboardTest(
 			refused(0, '403 Forbidden from cdn.example.org: the link may have expired', 403),
 			refused(2, 'cdn.example.org is busy (429)', 429),
 			refused(1, 'cdn.example.org: timed out without a response'),
+			refused(3, '401 Unauthorized: cdn.example.org needs a user name and password', 401),
 		],
 		columns: 120,
 		rows: 30,
@@ -670,6 +715,7 @@ dashboardTest(
 		assert.match(screen.text, / {2}busy \(429\) +r retry/);
 		screen.resize(80, 24);
 		await screen.shows(/✗ film\.mkv #1 +250 MiB {2}link expired \(403\) +U new link$/m);
+		assert.match(screen.text, / {2}login required \(401\) +U new link$/m);
 		screen.resize(60, 24);
 		await screen.shows(/✗ film\.mkv #1 +link expired \(403\) +U new link$/m);
 		screen.resize(40, 24);

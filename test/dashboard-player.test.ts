@@ -232,6 +232,20 @@ dashboardTest(
 );
 
 dashboardTest(
+	'g starts no player once the instance of the downloads has quit',
+	{
+		downloads: [download({film})],
+		columns: 120,
+		attachment: {isConnected: false, isOwn: false, isElsewhere: true, takeOver: async () => undefined},
+	},
+	async screen => {
+		await screen.press('enter', 'Esc back');
+		assert.doesNotMatch(screen.lines.at(-1)!, /watch from|frames/);
+		await screen.press('g', 'The other instance has quit. R continues the downloads here.');
+	},
+);
+
+dashboardTest(
 	'a seek to missing minutes gives the reason of its wait, and the bar is in minutes',
 	{downloads: [{...playing, film}]},
 	async (screen, downstream) => {

@@ -125,6 +125,20 @@ dashboardTest(
 );
 
 dashboardTest(
+	'a whole file whose record waits for the disk is called saving, not stalled',
+	{
+		downloads: films(1, {...silent, size: 10, segments: [], connections: 0}),
+		columns: 120,
+		rows: 40,
+	},
+	async screen => {
+		await screen.shows(/film-0.* 100% +saving /);
+		assert.match(screen.text, /── film-0\.mkv ─+ saving the last bytes ──/);
+		assert.doesNotMatch(screen.text, /Fetching/);
+	},
+);
+
+dashboardTest(
 	'every state has its own symbol in ASCII',
 	{downloads: everyState(), columns: 100, rows: 23, ascii: true},
 	async screen => {
@@ -413,6 +427,7 @@ dashboardTest(
 	{downloads: films(2), columns: 38, rows: 6, first: '38x6: too small'},
 	async screen => {
 		await screen.press(['x', 'q'], 'Quit?');
+		assert.match(screen.text, /Downloads stop now and continue next\ntime\./);
 		await screen.press('esc', '38x6: too small');
 		await screen.press('q', 'Quit?');
 		await screen.answer('q', () => screen.hasQuit);

@@ -141,3 +141,11 @@ test('redirections of a pasted command are recognized in lists, typed lines and 
 	const texts = items.flatMap(item => (item.kind === 'text' ? [item.field.text] : []));
 	assert.ok(texts.includes(url) && texts.includes('film.mkv'), texts.join('\n'));
 });
+
+test('the banner of a taken port fits 80 columns', async t => {
+	const {port} = proxyOf((await startWith(t, {})).host);
+	const {host} = await startWith(t, {port});
+	const {banners, origin} = host.engine.snapshot;
+	assert.deepEqual(banners, [`Port ${port} is in use by another program; streams are at ${origin}`]);
+	assert.ok(`! ${banners[0]!}`.length <= 80);
+});

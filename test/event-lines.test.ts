@@ -60,6 +60,23 @@ test('the life of a download, line by line', () => {
 	assert.deepEqual(lines.next(snapshot(), at(62)), ['14:03:13 [1] removed']);
 });
 
+test('the time of a download excludes the queue and pauses', () => {
+	const lines = new EventLines({json: false});
+	const life: Array<[seconds: number, change: Partial<Download>]> = [
+		[0, {status: 'queued'}],
+		[100, {status: 'asking'}],
+		[101, {status: 'active'}],
+		[110, {status: 'paused'}],
+		[200, {status: 'waiting'}],
+		[201, {status: 'active'}],
+		[210, {status: 'complete', present: 100 * MiB, completedAt: at(210)}],
+	];
+	const reported = life.flatMap(([seconds, change]) =>
+		lines.next(snapshot({...known, ...change}), at(seconds)),
+	);
+	assert.match(reported.at(-1)!, / done {2}100 MiB in 20s$/);
+});
+
 test('a player that connected and disconnected between two snapshots is reported', () => {
 	const lines = new EventLines({json: false});
 	const player = {
@@ -174,7 +191,7 @@ test('a finished playlist is announced as one, and JSON contains no control char
 	};
 	assert.match(
 		new EventLines({json: false}).next(snapshot(done), at(1)).join('\n'),
-		/done {2}100 B in 1s; it is a playlist \(HLS\), not the film itself$/,
+		/done {2}100 B; it is a playlist \(HLS\), not the film itself$/,
 	);
 	const message = 'changed from "\u009B31m" to "\u202E"';
 	const failed: Download = {...known, status: 'failed', error: {code: 'origin-changed', message, at: 0}};

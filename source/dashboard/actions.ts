@@ -29,7 +29,8 @@ const suspendQuestion = 'Ctrl+Z again stops downloads and players until fg';
 /** Nothing answers them once the program that ran the downloads has ended. */
 const needsEngine: ReadonlySet<Command> = new Set([
 	...(['add', 'pause', 'pause-all', 'resume', 'remove', 'undo', 'export', 'copy-stream', 'play'] as const),
-	...(['new-url', 'verify', 'frames', 'limit', 'queue-up', 'queue-down', 'queue-first'] as const),
+	...(['new-url', 'verify', 'frames', 'limit', 'safe', 'safe-all'] as const),
+	...(['queue-up', 'queue-down', 'queue-first'] as const),
 ]);
 
 /** Dialogs with a memory: a draft, a folder, a removal. */
@@ -66,7 +67,7 @@ export class Actions {
 		}
 
 		if (ui.isOrphan && needsEngine.has(command)) {
-			ui.say('The other instance has quit. R continues the downloads here.', true);
+			ui.refuseAsOrphan();
 			return;
 		}
 

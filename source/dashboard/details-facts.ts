@@ -225,9 +225,9 @@ function speedFact({download, speeds, width, ascii}: DetailsProps): Fact {
 			};
 }
 
-/** The connections with their offsets; none while none is expected. */
-function fetchingFacts({connections, maxConnections, segments, status}: Download): Fact[] {
-	if (connections === 0 && status !== 'active') {
+/** The connections with their offsets. */
+function fetchingFacts({connections, maxConnections, segments}: Download): Fact[] {
+	if (connections === 0) {
 		return [];
 	}
 
@@ -314,7 +314,7 @@ function describePlayer({name, offset, ready, readyMs, ...player}: Player, size:
 
 /** The blocking error, or the last one. */
 function errorFacts({download, now}: DetailsProps): Fact[] {
-	const {error, lastError} = download;
+	const {error, lastError, lastByteAt, completedAt} = download;
 	if (error) {
 		return [labelled('Error', reason(download, now) ?? error.message)];
 	}
@@ -323,7 +323,8 @@ function errorFacts({download, now}: DetailsProps): Fact[] {
 		return [];
 	}
 
-	const outcome = isOfExport(download, lastError) ? '' : ', recovered';
+	const hasProgressed = Math.max(lastByteAt ?? 0, completedAt ?? 0) > lastError.at;
+	const outcome = hasProgressed && !isOfExport(download, lastError) ? ', recovered' : '';
 	return [labelled('Last error', `${formatClock(lastError.at).slice(0, 5)} ${lastError.message}${outcome}`)];
 }
 

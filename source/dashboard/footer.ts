@@ -96,7 +96,7 @@ function footerWords(
 	};
 }
 
-const orphanWords = {'take-over': 'continue here', add: false} as const;
+const orphanWords = {'take-over': 'continue here', add: false, 'go-to': false, frames: false} as const;
 
 function resumeWord({status, error, isPageForFile}: Download): string {
 	return error?.code === 'origin-changed' && !isPageForFile

@@ -1,7 +1,8 @@
 // The commands that pause and resume.
 import {isResumable, isStopped, type Download} from '../downstream.ts';
 import {cleanText} from '../text/clean-text.ts';
-import {ordinal} from '../text/format.ts';
+import {isWithoutOrigin} from '../text/outage-words.ts';
+import {counted, ordinal} from '../text/format.ts';
 import {stillWords} from '../text/status-words.ts';
 import {openChangedDialog} from './dialogs/changed.ts';
 import {queueOf} from './list-view.ts';
@@ -29,14 +30,19 @@ export class Pausing {
 	}
 
 	resume(selected: Download, targets: readonly Download[]): void {
-		const {downstream} = this.#ui;
-		const resumable = targets.filter(download => isResumable(download));
+		const {downstream, feed} = this.#ui;
+		const resumable = withOutages(
+			targets.filter(download => isResumable(download)),
+			feed.frame.snapshot.downloads,
+		);
 		if (selected.error?.code === 'origin-changed' && !selected.isPageForFile) {
 			openChangedDialog(this.#ui, selected);
 		} else if (resumable.length === 0) {
 			this.#ui.say(this.#whyNotResumed(selected));
 		} else {
-			this.#forEach(resumable, ({id}) => downstream.resume(id));
+			const hasOthers = resumable.some(download => !targets.includes(download));
+			const words = hasOthers ? `Retrying ${counted(resumable.length, 'download')}` : undefined;
+			this.#forEach(resumable, ({id}) => downstream.resume(id), words);
 		}
 	}
 
@@ -82,6 +88,19 @@ export class Pausing {
 			return result;
 		});
 	}
+}
+
+/**
+ * The banner of an outage offers one key for all downloads of its server: with one of them, the others are resumed. Where
+ * nothing else can be resumed, all downloads that wait for a server are.
+ */
+function withOutages(resumable: readonly Download[], downloads: readonly Download[]): readonly Download[] {
+	const hostOf = ({url}: Download) => new URL(url).host;
+	const hosts = new Set(resumable.filter(each => isWithoutOrigin(each)).map(each => hostOf(each)));
+	const waiting = downloads.filter(
+		each => isWithoutOrigin(each) && (resumable.length === 0 || hosts.has(hostOf(each))),
+	);
+	return [...new Set([...resumable, ...waiting])];
 }
 
 /** A complete download has nothing to pause, and an export cannot pause. */

@@ -43,7 +43,9 @@ export class PlayerControl {
 
 	run(command: Command, download: Download): void {
 		const step = steps[command];
-		if (!download.playback && command === 'go-to' && download.film) {
+		if (this.#ui.isOrphan) {
+			this.#ui.refuseAsOrphan();
+		} else if (!download.playback && command === 'go-to' && download.film) {
 			const end = download.film.durationMs - beforeEndMs;
 			openGoToDialog(this.#ui, download, ms => startPlayer(this.#ui, download, Math.min(ms, end)));
 		} else if (!download.playback) {

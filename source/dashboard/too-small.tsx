@@ -1,6 +1,7 @@
 // The screen of a terminal too small for the dashboard.
 import {Text} from 'ink';
 import {formatSpeed} from '../text/format.ts';
+import {wrapped} from './dialog-view.tsx';
 import {smallest} from './layout.ts';
 
 type TooSmallProps = {
@@ -19,7 +20,8 @@ export function TooSmall({columns, rows, bytesPerSecond, isQuitting}: TooSmallPr
 				`Downloads go on (${formatSpeed(bytesPerSecond)}).`,
 				`Make it ${smallest.columns}x${smallest.rows} or larger, or q to quit.`,
 			];
-	return lines.slice(0, rows).map(line => (
+	const shown = lines.flatMap(line => wrapped(line, columns)).slice(0, rows);
+	return shown.map(line => (
 		<Text key={line} wrap="truncate">
 			{line}
 		</Text>

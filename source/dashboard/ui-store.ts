@@ -158,6 +158,11 @@ export class UiStore {
 		return this.attachment?.isConnected === false;
 	}
 
+	/** Says so in place of a command that only that program carries out. */
+	refuseAsOrphan(): void {
+		this.say('The other instance has quit. R continues the downloads here.', true);
+	}
+
 	/** The same object until something changes. */
 	get state(): ScreenState {
 		return this.#state;

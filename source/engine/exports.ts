@@ -3,6 +3,7 @@ import {DownStreamError, type ExportRequest} from '../downstream.ts';
 import {Logger} from '../log.ts';
 import type {Catalog} from './catalog.ts';
 import type {Transfer} from './download/transfer.ts';
+import {formatBytes, formatPercent} from '../text/format.ts';
 import {isTransient} from './store/disk-error.ts';
 import {checkTarget, resolveTarget} from './store/export-target.ts';
 import {exportFile} from './store/export.ts';
@@ -63,7 +64,9 @@ export class Exports {
 			'incomplete',
 			present === size
 				? `The download is not complete: ${error?.message ?? 'its bytes are still being checked'}`
-				: `Only ${present} of ${size ?? 'an unknown number of'} bytes are downloaded; export it once it is complete`,
+				: present === 0
+					? 'Nothing is downloaded yet'
+					: `Only ${size === null ? formatBytes(present) : formatPercent(present, size)} of the file is downloaded`,
 		);
 	}
 
@@ -79,8 +82,8 @@ export class Exports {
 	}
 
 	#plannedFailed(transfer: Transfer, error: unknown): void {
-		if (this.#catalog.hasEnded) {
-			// The next start repeats it.
+		if (this.#catalog.hasEnded || !this.#isListed(transfer)) {
+			// The next start, or the end of an undone removal, repeats it.
 			return;
 		}
 
@@ -93,11 +96,14 @@ export class Exports {
 		this.#planned.add(transfer);
 		setTimeout(() => {
 			this.#planned.delete(transfer);
-			const isListed = this.#catalog.transfers.get(transfer.id) === transfer;
-			if (isListed && !this.#catalog.hasEnded) {
+			if (this.#isListed(transfer) && !this.#catalog.hasEnded) {
 				this.startPlanned(transfer);
 			}
 		}, retryMs).unref();
+	}
+
+	#isListed(transfer: Transfer): boolean {
+		return this.#catalog.transfers.get(transfer.id) === transfer;
 	}
 
 	async #plan(transfer: Transfer, request: ExportRequest): Promise<void> {
@@ -137,7 +143,7 @@ export class Exports {
 			}),
 		);
 		const placed = await this.#catalog.track(exporting).catch((error: unknown) => {
-			throw this.#catalog.transfers.get(transfer.id) === transfer || this.#catalog.hasEnded
+			throw this.#isListed(transfer) || this.#catalog.hasEnded
 				? error
 				: new DownStreamError('not-found', 'The download was removed during its export', {cause: error});
 		});

@@ -69,7 +69,7 @@ export async function start(settings: HostSettings, {headersForAll = false} = {}
 		});
 		if (proxy.takenPort !== undefined) {
 			engine.addBanner(
-				`Port ${proxy.takenPort} is in use by another instance or program; streams are at ${proxy.origin}`,
+				`Port ${proxy.takenPort} is in use by another program; streams are at ${proxy.origin}`,
 			);
 		}
 

@@ -25,9 +25,7 @@ export function stateWords(download: Download, now: number, ascii: boolean): Sta
 		case 'asking':
 			return {symbol: pick('…', '.'), word: 'connecting', state: 'connecting', tone: 'active'};
 		case 'active':
-			return isComparing(download)
-				? {symbol: pick('↓', 'D'), word: 'comparing', state: 'comparing with downloaded data', tone: 'active'}
-				: {symbol: pick('↓', 'D'), word: activeWord(download, now), state: 'downloading', tone: 'active'};
+			return {symbol: pick('↓', 'D'), ...activeWords(download, now), tone: 'active'};
 		case 'waiting': {
 			const seconds = Math.max(0, Math.ceil(((download.retryAt ?? now) - now) / 1000));
 			const due = formatDuration(seconds);
@@ -100,6 +98,19 @@ function isComparing({bytesPerSecond, segments, ranges}: Download): boolean {
 		segments.length > 0 &&
 		segments.every(({offset}) => ranges.some(([start, end]) => start <= offset && offset < end))
 	);
+}
+
+function activeWords(download: Download, now: number): Pick<StateWords, 'word' | 'state'> {
+	return isSaving(download)
+		? {word: 'saving', state: 'saving the last bytes'}
+		: isComparing(download)
+			? {word: 'comparing', state: 'comparing with downloaded data'}
+			: {word: activeWord(download, now), state: 'downloading'};
+}
+
+/** Every byte is here, and the record of the last ones is under way. */
+function isSaving({size, present, segments}: Download): boolean {
+	return size !== null && present === size && segments.length === 0;
 }
 
 function activeWord({lastByteAt, bytesPerSecond, onDemand}: Download, now: number): string {
@@ -177,7 +188,13 @@ export function shortReason(error: DownloadError): string {
 		case 'origin-sent-page':
 			return 'web page, not the file';
 		default:
-			return status === 404 ? 'not found (404)' : hasExpired(error) ? `link expired${mark}` : message;
+			return status === 404
+				? 'not found (404)'
+				: status === 401
+					? `login required${mark}`
+					: hasExpired(error)
+						? `link expired${mark}`
+						: message;
 	}
 }
 

@@ -3,7 +3,7 @@ import {cleanText} from '../../text/clean-text.ts';
 import {filmWords, formatTime, playsThrough} from '../../text/film-words.ts';
 import {formatBytes, formatClock, formatDuration, formatPercent, formatSpeed} from '../../text/format.ts';
 import {amount, secondsLeft, substituteOf} from '../../text/status-words.ts';
-import type {Download, DownloadId, Snapshot} from '../../downstream.ts';
+import {isFetching, type Download, type DownloadId, type Snapshot} from '../../downstream.ts';
 import {safeJson} from '../../text/escape-controls.ts';
 import {maskUrl} from '../../text/mask-url.ts';
 import {withHint} from '../../text/hints.ts';
@@ -16,6 +16,10 @@ type Reported = {
 	/** Its number in the list at the last report. */
 	number: number;
 	download: Download;
+	/** Time of the last report. */
+	at: number;
+	/** Milliseconds of fetching up to then: without the queue, pauses and earlier runs. */
+	fetchingMs: number;
 	progressAt: number;
 	progressTenth: number;
 	players: Set<string>;
@@ -90,6 +94,8 @@ export class EventLines {
 		const reported = before ?? {
 			number,
 			download,
+			at: now,
+			fetchingMs: 0,
 			progressAt: now,
 			progressTenth: 0,
 			players: new Set<string>(),
@@ -98,6 +104,7 @@ export class EventLines {
 			playsThrough: false,
 			waits: new Waits(reportAtOnce),
 		};
+		reported.fetchingMs += isFetching(reported.download) ? now - reported.at : 0;
 		const events = before ? [] : [addedEvent(download)];
 		if (download.size !== null && (!before || before.download.size === null)) {
 			events.push(infoEvent(download));
@@ -118,6 +125,7 @@ export class EventLines {
 			...progressEvents(reported, download, now),
 		);
 		reported.download = download;
+		reported.at = now;
 		this.#reported.set(download.id, reported);
 		return events.map(event => this.#line(reported.number, download, event, now));
 	}
@@ -189,17 +197,18 @@ function filmEvents(reported: Reported, download: Download): Event[] {
 
 /** Reported once, even if it is exported at the same moment. */
 function doneEvents(reported: Reported, download: Download): Event[] {
-	const {size, addedAt, completedAt} = download;
+	const {size, completedAt} = download;
 	if (completedAt === null || reported.isDone) {
 		reported.isDone = completedAt !== null;
 		return [];
 	}
 
 	reported.isDone = true;
-	const took = formatDuration((completedAt - addedAt) / 1000);
+	const {fetchingMs} = reported;
+	const took = fetchingMs === 0 ? '' : ` in ${formatDuration(fetchingMs / 1000)}`;
 	const substitute = substituteOf(download)?.words;
 	const note = substitute === undefined ? '' : `; it is ${substitute}`;
-	return [{event: 'done', size, text: `done  ${formatBytes(size ?? 0)} in ${took}${note}`}];
+	return [{event: 'done', size, text: `done  ${formatBytes(size ?? 0)}${took}${note}`}];
 }
 
 function statusEvents(before: Download | undefined, download: Download): Event[] {

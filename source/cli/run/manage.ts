@@ -37,7 +37,7 @@ export type ManageCommandName = keyof typeof manageCommands;
 
 const exportHints: Partial<Record<ErrorCode, string>> = {
 	'target-exists': existsHint,
-	incomplete: '--when-complete exports it then',
+	incomplete: '--when-complete exports it once it is complete',
 };
 
 export const manageCommands = {

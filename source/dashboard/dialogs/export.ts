@@ -101,7 +101,7 @@ export class ExportDialog {
 			const isPlanned = !isPartial && targets.some(({status}) => status !== 'complete');
 			const where = targets.length === 1 ? last : path;
 			return isPlanned
-				? `Will be exported when it is finished, to ${where}`
+				? `Will be exported when ${targets.length === 1 ? 'it is' : 'they are'} finished, to ${where}`
 				: `Exported to ${where}${isPartial ? ', gaps filled with zeros' : ''}`;
 		});
 	}

@@ -1,6 +1,7 @@
 // Compares the size and the labels (ETag, date) of a response with those of the cached version. Pure.
 import type {Validator} from '../store/record.ts';
 import {DownStreamError} from '../../downstream.ts';
+import {formatBytes} from '../../text/format.ts';
 import type {OriginResponse} from '../origin/data-source.ts';
 
 export const differingBytes = 'its bytes differ from the downloaded ones';
@@ -55,12 +56,18 @@ export function refuseOtherSize(cached: CachedVersion, response: OriginResponse)
 /** Describes how the size contradicts the cached version; undefined if it does not. */
 export function sizeChange(cached: CachedVersion, {info}: OriginResponse): string | undefined {
 	if (cached.size !== Infinity && info.size !== Infinity && info.size !== cached.size) {
-		return `it had ${cached.size} bytes and has ${info.size} now`;
+		return hadAndHas(cached.size, info.size);
 	}
 
-	return info.size < cached.minSize
-		? `it had at least ${cached.minSize} bytes and has ${info.size} now`
-		: undefined;
+	return info.size < cached.minSize ? hadAndHas(cached.minSize, info.size, 'at least ') : undefined;
+}
+
+/** In bytes if the sizes are too close for larger units. */
+function hadAndHas(before: number, now: number, least = ''): string {
+	const [had, has] = [formatBytes(before), formatBytes(now)];
+	return had === has
+		? `it had ${least}${before} bytes and has ${now} now`
+		: `it had ${least}${had} and has ${has} now`;
 }
 
 /** Equal strong ETags suffice; otherwise every label that both have must be equal (RFC 9110 section 8.8). */
