@@ -27,31 +27,44 @@ type Hold = {
 	readonly before: Download | undefined;
 };
 
+/** The engine of leases. It undoes what is temporary at the next start, even if it is killed. */
+export interface LeasedEngine extends DownloadEngine {
+	add(request: AddRequest, options?: {isTemporary?: boolean}): ReturnType<DownloadEngine['add']>;
+	resume(id: DownloadId, options?: {isTemporary?: boolean}): Promise<void>;
+	/** Nothing of the download is temporary any longer. */
+	keep(id: DownloadId): Promise<void>;
+}
+
+type Command = Exclude<keyof DownloadEngine, 'snapshot' | 'subscribe' | 'add' | 'setLimitRate' | 'dispose'>;
+
 /** Commands of one download. */
-const commands = [
-	...([
-		'pause',
-		'resume',
-		'cancel',
-		'remove',
-		'restore',
-		'update',
-		'acceptChange',
-		'startOver',
-		'verify',
-	] as const),
-	...(['makeSafe', 'lift', 'moveInQueue', 'export', 'linkPlayer', 'controlPlayer'] as const),
-] satisfies Array<keyof DownloadEngine>;
+const commands = Object.keys({
+	pause: true,
+	resume: true,
+	cancel: true,
+	remove: true,
+	restore: true,
+	update: true,
+	acceptChange: true,
+	startOver: true,
+	verify: true,
+	makeSafe: true,
+	lift: true,
+	moveInQueue: true,
+	export: true,
+	linkPlayer: true,
+	controlPlayer: true,
+} satisfies Record<Command, true>) as Command[];
 
 export class Leases {
-	readonly #engine: DownloadEngine;
+	readonly #engine: LeasedEngine;
 	readonly #graceMs: number;
 	readonly #leases = new Map<string, Lease>();
 	/** The downloads that leases have added or resumed, and no other client has commanded since. */
 	readonly #holds = new Map<DownloadId, Hold>();
 	#isClosed = false;
 
-	constructor(engine: DownloadEngine, grace = graceMs) {
+	constructor(engine: LeasedEngine, grace = graceMs) {
 		this.#engine = engine;
 		this.#graceMs = grace;
 	}
@@ -61,7 +74,7 @@ export class Leases {
 		const forgetting = commands.map(name => [
 			name,
 			(id: DownloadId, ...rest: unknown[]) => {
-				this.#holds.delete(id);
+				this.#forget(id);
 				return (engine[name] as (...args: unknown[]) => unknown)(id, ...rest);
 			},
 		]);
@@ -69,7 +82,7 @@ export class Leases {
 			...Object.fromEntries(forgetting),
 			add: async (...args: unknown[]) => {
 				const result = await (engine.add as (...args: unknown[]) => ReturnType<Engine['add']>)(...args);
-				this.#holds.delete(result.download.id);
+				this.#forget(result.download.id);
 				return result;
 			},
 		});
@@ -89,13 +102,13 @@ export class Leases {
 					: engine.update(id, change),
 			add: async (request: AddRequest) => {
 				const {downloads} = engine.snapshot;
-				const result = await engine.add(request);
+				const result = await engine.add(request, {isTemporary: true});
 				this.#hold(name, result.download.id, byId(downloads, result.download.id));
 				return result;
 			},
 			resume: async (id: DownloadId) => {
 				const before = byId(engine.snapshot.downloads, id);
-				await engine.resume(id);
+				await engine.resume(id, {isTemporary: true});
 				this.#hold(name, id, before);
 			},
 		});
@@ -121,13 +134,24 @@ export class Leases {
 		this.#letGo(name);
 	}
 
-	/** The instance ends: nothing is undone, not even a command that is still running. */
+	/** The instance ends: nothing is undone before the next start, not even a command that is still running. */
 	close(): void {
 		this.#isClosed = true;
 		this.#holds.clear();
 		for (const name of this.#leases.keys()) {
 			this.release(name);
 		}
+	}
+
+	#forget(id: DownloadId): void {
+		if (this.#holds.delete(id)) {
+			this.#keep(id);
+		}
+	}
+
+	#keep(id: DownloadId): void {
+		// It may have been removed.
+		this.#engine.keep(id).catch(() => undefined);
 	}
 
 	#of(name: string): Lease {
@@ -183,6 +207,8 @@ export class Leases {
 					this.#undo(id, before).catch((error: unknown) => {
 						Logger.warn(`${id}: not undone: ${messageOf(error)}`);
 					});
+				} else {
+					this.#keep(id);
 				}
 			}
 		}
@@ -190,12 +216,15 @@ export class Leases {
 
 	async #undo(id: DownloadId, before: Download | undefined): Promise<void> {
 		const download = byId(this.#engine.snapshot.downloads, id);
-		if (!download || download.players.some(({connected}) => connected)) {
+		if (!download) {
 			return;
 		}
 
-		if (before) {
+		if (download.players.some(({connected}) => connected)) {
+			this.#keep(id);
+		} else if (before) {
 			await putBack(this.#engine, before);
+			this.#keep(id);
 		} else {
 			await takeOff(this.#engine, download);
 		}

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import {statSync} from 'node:fs';
 import {spawnSync} from 'node:child_process';
-import {
+import fs, {
 	access,
 	chmod,
 	lstat,
@@ -16,12 +16,14 @@ import {
 	symlink,
 	writeFile,
 } from 'node:fs/promises';
+import {syncBuiltinESMExports} from 'node:module';
 import {homedir, tmpdir} from 'node:os';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
 import {pathToFileURL} from 'node:url';
 import {exportFile} from '../source/engine/store/export.ts';
 import {numbered, resolveTarget} from '../source/engine/store/export-target.ts';
+import {atEnd} from './support/cleanup.ts';
 import {content} from './support/content.ts';
 import {withCode} from './support/errors.ts';
 
@@ -300,6 +302,21 @@ test('a path names a file, an existing folder, or a new folder with a trailing s
 	assert.ok((await stat(path.join(folder, 'new', 'deep'))).isDirectory());
 });
 
+test('a folder that is gone, and a name that is too long, are named', async t => {
+	const {source, folder} = await createFiles(t);
+	const gone = path.join(folder, 'gone');
+	await assert.rejects(exportFile({source, target: path.join(gone, 'film.mkv'), size}), {
+		code: 'bad-request',
+		message: `The folder ${gone} does not exist`,
+	});
+	const long = path.join(folder, 'x'.repeat(256));
+	await assert.rejects(exportFile({source, target: long, size}), {
+		code: 'disk-failed',
+		message: `${long} has a name that is too long for its disk (ENAMETOOLONG)`,
+	});
+	await assertContent(source);
+});
+
 test('a tilde means the home folder, and relative paths start at the working directory', async () => {
 	assert.equal(await resolveTarget('~', 'film.mkv'), path.join(homedir(), 'film.mkv'));
 	assert.equal(await resolveTarget('~/film-2.mkv', 'film.mkv'), path.join(homedir(), 'film-2.mkv'));
@@ -358,5 +375,49 @@ test('a move onto the same bytes removes the source', async t => {
 	assert.equal(await exportFile({source, target, size, move: true, skipIdentical: true, onPlaced}), target);
 	assert.deepEqual(placed, [target]);
 	await assert.rejects(access(source), {code: 'ENOENT'});
+	await assertContent(target);
+});
+
+test('an empty file at the name of a killed export stays as it is', async t => {
+	const {source, folder} = await createFiles(t);
+	const target = path.join(folder, 'film.mkv');
+	await writeFile(target, '');
+	const request = {source, target, size, placing: target};
+	await assert.rejects(exportFile(request), withCode('target-exists'));
+	const second = path.join(folder, 'film (2).mkv');
+	assert.equal(await exportFile({...request, keepBoth: true}), second);
+	assert.equal((await stat(target)).size, 0);
+	await assertContent(second);
+});
+
+test('a killed export takes the name that it reserved, and no other export does', async t => {
+	const {source, folder} = await createFiles(t);
+	const target = path.join(folder, 'film.mkv');
+	atEnd(t, () => {
+		t.mock.restoreAll();
+		syncBuiltinESMExports();
+	});
+	// The disk has no hard links.
+	t.mock.method(fs, 'link', async () => {
+		throw Object.assign(new Error('EPERM'), {code: 'EPERM', syscall: 'link'});
+	});
+	let reserved = '';
+	t.mock.method(fs, 'rename', async () => {
+		reserved = await readFile(target, 'utf8');
+		throw Object.assign(new Error('EIO'), {code: 'EIO', syscall: 'rename'});
+	});
+	syncBuiltinESMExports();
+	await assert.rejects(exportFile({source, target, size}), withCode('disk-failed'));
+	assert.deepEqual(await readdir(folder), []);
+	t.mock.restoreAll();
+	syncBuiltinESMExports();
+
+	await writeFile(target, reserved);
+	const other = path.join(path.dirname(source), 'other');
+	await writeFile(other, bytes);
+	const ofOther = {source: other, target, size, placing: target};
+	await assert.rejects(exportFile(ofOther), withCode('target-exists'));
+	assert.equal(await readFile(target, 'utf8'), reserved);
+	assert.equal(await exportFile({source, target, size, placing: target}), target);
 	await assertContent(target);
 });

@@ -6,6 +6,7 @@ import {connect, createServer, type AddressInfo, type Socket} from 'node:net';
 import path from 'node:path';
 import {pipeline} from 'node:stream';
 import {test, type TestContext} from 'node:test';
+import {setTimeout as sleep} from 'node:timers/promises';
 import {byId, type Download} from '../source/downstream.ts';
 import {ControlClient} from '../source/host/control-client.ts';
 import {start} from '../source/host/engine-host.ts';
@@ -32,7 +33,7 @@ async function getBeside(t: TestContext, prepare: Act = async () => undefined) {
 	const origin = await startOrigin(t, {size: 60 * MiB, etag: '"v1"', bytesPerSecond: MiB});
 	const folder = await temporaryFolder(t);
 	const storage = path.join(folder, 'storage');
-	await startInstance(t, storage);
+	const {serve} = await startInstance(t, storage);
 	const client = (await attach(storage))!;
 	atEnd(t, () => client.dispose());
 	const {download: listed} = await client.add({url: origin.urlOf('/listed'), paused: true});
@@ -46,7 +47,7 @@ async function getBeside(t: TestContext, prepare: Act = async () => undefined) {
 		({downloads}) => (downloads.length === 2 && downloads.every(isFetching)) || undefined,
 		AbortSignal.timeout(60_000),
 	);
-	return {origin, client, get, storage, files, id: listed.id};
+	return {origin, serve, client, get, storage, files, id: listed.id};
 }
 
 /** The lease of a killed `get` has ended: its new download is off the list. */
@@ -85,6 +86,69 @@ for (const [name, {prepare, isAsBefore}] of Object.entries(earlier)) {
 		await until(client, id, isAsBefore);
 	});
 }
+
+/** The downloads of a storage folder at the next start, which fetches nothing, once their bytes are checked. */
+async function nextStart(t: TestContext, storageDir: string): Promise<readonly Download[]> {
+	const {engine} = await startEngine(t, {storageDir, maxActive: 0});
+	return untilSnapshot(
+		engine,
+		({downloads}) => (downloads.every(({status}) => status !== 'checking') ? downloads : undefined),
+		AbortSignal.timeout(60_000),
+	);
+}
+
+function statuses(downloads: readonly Download[]): string[] {
+	return downloads.map(({name, status, onDemand}) => `${name} ${status}${onDemand ? ' on demand' : ''}`);
+}
+
+test('the next start undoes what get had changed if its instance was killed, too', async t => {
+	const {serve, client, get, storage} = await getBeside(t);
+	await client.dispose();
+	await Promise.all([serve.kill('SIGKILL'), get.kill('SIGKILL')]);
+	assert.deepEqual(statuses(await nextStart(t, storage)), ['listed paused']);
+});
+
+test('the next start undoes nothing that somebody else has commanded since', async t => {
+	const {serve, client, get, storage, id} = await getBeside(t);
+	const {downloads} = client.snapshot;
+	await client.resume(id);
+	await client.update(downloads.find(each => each.id !== id)!.id, {name: 'evening.mkv'});
+	await client.dispose();
+	await Promise.all([serve.kill('SIGKILL'), get.kill('SIGKILL')]);
+	assert.deepEqual(statuses(await nextStart(t, storage)), ['listed queued', 'evening.mkv queued']);
+});
+
+test('a paused download is so at the next start after a get without an instance was killed', async t => {
+	const origin = await startOrigin(t, {size: 60 * MiB, etag: '"v1"', bytesPerSecond: MiB});
+	const storageDir = path.join(await temporaryFolder(t), 'storage');
+	const {engine, close} = await startEngine(t, {storageDir});
+	const {download: listed} = await engine.add({url: origin.urlOf('/listed'), paused: true});
+	await engine.update(listed.id, {onDemand: true});
+	await close();
+	const get = await startGet(
+		t,
+		storageDir,
+		'-o',
+		`${storageDir}/../files/`,
+		listed.url,
+		origin.urlOf('/new'),
+	);
+	let client;
+	while (!(client = await attach(storageDir))) {
+		await sleep(20);
+	}
+
+	atEnd(t, () => client.dispose());
+	await untilSnapshot(
+		client,
+		({downloads}) =>
+			(downloads.length === 2 && downloads.every(({present, onDemand}) => present > 0 && !onDemand)) ||
+			undefined,
+		AbortSignal.timeout(60_000),
+	);
+	await get.kill('SIGKILL');
+	assert.deepEqual(statuses(await nextStart(t, storageDir)), ['listed paused on demand']);
+});
 
 const others: Record<string, Act> = {
 	'resumed it': (client, {id}) => client.resume(id),

@@ -5,6 +5,7 @@ import fs, {readdir, readFile} from 'node:fs/promises';
 import {syncBuiltinESMExports} from 'node:module';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
+import {originError} from '../source/engine/origin/origin-errors.ts';
 import {atEnd} from './support/cleanup.ts';
 import {content} from './support/content.ts';
 import {
@@ -124,3 +125,10 @@ for (const [words, move] of [
 		},
 	);
 }
+
+test('a connection that finds too many open files does not blame the server', () => {
+	const error = Object.assign(new Error('connect EMFILE'), {code: 'EMFILE', syscall: 'connect'});
+	const {kind, message} = originError(error, 'a.example');
+	assert.equal(kind, 'transient');
+	assert.equal(message, 'a.example: no connection can be opened, because too many files are open');
+});

@@ -416,6 +416,58 @@ test(
 	},
 );
 
+for (const [words, near, far] of [
+	['a strong ETag', {etag: '"v1"'}, {etag: '"v2"'}],
+	['a weak ETag', {etag: 'W/"v1"'}, {etag: 'W/"v2"'}],
+	['a date', {'last-modified': date}, {'last-modified': laterDate}],
+] as const) {
+	test(`parts of another version that ${words} of their own names are not stored`, {timeout}, async t => {
+		const origin = await startOrigin(t, {
+			size,
+			async intercept(_request, response, record) {
+				const {start, end} = record.range!;
+				const isFar = start >= 4 * MiB;
+				response.writeHead(206, {
+					...(isFar ? far : near),
+					'content-range': `bytes ${start}-${end - 1}/${size}`,
+					'content-length': end - start,
+				});
+				await origin.send(response, {start, end}, record, {seed: isFar ? 2 : 1});
+				response.end();
+				return true;
+			},
+		});
+		const {running, download} = await cached(t, origin, [0], [2 * MiB]);
+		await readOld(download.streamUrl, 5 * MiB);
+		const failed = await untilEnded(running.engine, download.id);
+		assert.match(failed.error?.message ?? '', /its (?:ETag|date) is new, but samples of the bytes agree/);
+		await diskIsOld(running, failed);
+		await readOld(download.streamUrl, MiB, 3 * MiB);
+	});
+}
+
+test(
+	'a download whose parts have labels of their own continues if the user accepts that',
+	{timeout},
+	async t => {
+		const origin = await startOrigin(t, {
+			size,
+			intercept(_request, response, {range}) {
+				response.setHeader('etag', range!.start >= 4 * MiB ? '"v2"' : '"v1"');
+				return false;
+			},
+		});
+		const {running, engine, download} = await cached(t, origin, [0]);
+		await read(download.streamUrl, `bytes=${5 * MiB}-${6 * MiB - 1}`);
+		await until(engine, download.id, ({error}) => error?.bytesAgree === true);
+		await engine.acceptChange(download.id);
+		await engine.update(download.id, {onDemand: false});
+		const done = await untilEnded(engine, download.id);
+		assert.deepEqual([done.status, done.error], ['complete', null]);
+		await diskIsOld(running, done);
+	},
+);
+
 test('a node with another file is distinguished from a node with another validator', {timeout}, async t => {
 	let samples: number | undefined;
 	const origin = await startOrigin(t, {

@@ -19,7 +19,10 @@ export type Addition = {
 	readonly ownSource?: DataSource | undefined;
 	/** Resume a download that is there already. */
 	readonly resumes?: boolean;
-	/** Off the list at the next start with its bytes kept, unless it is added in another way before. */
+	/**
+	 * Until `keep` is called: off the list at the next start with its bytes kept, or in its state of now if it is there
+	 * already.
+	 */
 	readonly isTemporary?: boolean;
 };
 
@@ -93,10 +96,15 @@ export class Catalog {
 	}
 
 	/** Rejects with `not-found`, or as `Transfer.resume` does. */
-	async resume(id: DownloadId): Promise<void> {
+	async resume(id: DownloadId, isTemporary?: boolean): Promise<void> {
 		const transfer = this.get(id);
 		this.request(id);
-		await transfer.resume();
+		await transfer.resume(isTemporary);
+	}
+
+	/** The next start leaves the download as it is. Rejects with `not-found`, `disk-full` or `disk-failed`. */
+	async keep(id: DownloadId): Promise<void> {
+		await this.get(id).recordFile.save({removed: undefined, before: undefined});
 	}
 
 	/** The download counts as one of this run. */
@@ -149,8 +157,8 @@ export class Catalog {
 		this.#refuseIfEnded();
 		const known = [...this.#transfers.values()].find(({recordFile}) => isSame(recordFile.record, input));
 		const isResumed = known !== undefined && isResumedBy(known, input, resumes);
-		const isListed = !isTemporary && known?.recordFile.record.removed !== undefined;
-		const isChange = !known || isResumed || isListed || ownSource || isNewChecksum(known, input.checksum);
+		const isKept = !isTemporary && known !== undefined && isTemporarily(known.recordFile.record);
+		const isChange = !known || isResumed || isKept || ownSource || isNewChecksum(known, input.checksum);
 		if (isChange && access.refusal) {
 			await access.obtain();
 			// Obtaining the lock may have reread the records.
@@ -167,11 +175,11 @@ export class Catalog {
 			}
 
 			if (isResumed) {
-				await known.resume();
+				await known.resume(isTemporary);
 			}
 
-			if (isListed) {
-				await known.change(() => ({removed: undefined}));
+			if (isKept) {
+				await this.keep(known.id);
 			}
 
 			await applyChecksum(known, input.checksum);
@@ -424,6 +432,11 @@ export class Catalog {
 			throw new DownStreamError('not-found', 'The program is ending');
 		}
 	}
+}
+
+/** The next start undoes its addition or resumption. */
+function isTemporarily({removed, before}: DownloadRecord): boolean {
+	return removed !== undefined || before !== undefined;
 }
 
 /** Off the list, and its moved file no longer exists: nothing is left to resume. */

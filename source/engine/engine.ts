@@ -231,8 +231,13 @@ export class Engine implements DownloadEngine {
 		await this.#changing(async () => this.#catalog.get(id).pause());
 	}
 
-	async resume(id: DownloadId): Promise<void> {
-		await this.#changing(async () => this.#catalog.resume(id));
+	async resume(id: DownloadId, {isTemporary}: Pick<Addition, 'isTemporary'> = {}): Promise<void> {
+		await this.#changing(async () => this.#catalog.resume(id, isTemporary));
+	}
+
+	/** Nothing of the download is temporary any longer. Rejects as `Catalog.keep` does. */
+	async keep(id: DownloadId): Promise<void> {
+		await this.#catalog.keep(id);
 	}
 
 	async cancel(id: DownloadId): Promise<void> {

@@ -17,6 +17,7 @@ export const tlsAfterMs = 500;
 
 export type EngineHost = {
 	readonly engine: Engine;
+	readonly leases: ProxyServer['leases'];
 	/** Closes connections, saves, and releases the port and the storage folder. */
 	dispose(): Promise<void>;
 };
@@ -79,7 +80,8 @@ export async function start(settings: HostSettings, {headersForAll = false} = {}
 			engine.publish(proxy.origin),
 		]);
 		preparation = setTimeout(() => void prepareTls(settings.ca).catch(() => undefined), tlsAfterMs);
-		return {engine: proxy.leases.without(engine), dispose};
+		const {leases} = proxy;
+		return {engine: leases.without(engine), leases, dispose};
 	} catch (error) {
 		await dispose();
 		throw error;

@@ -2,8 +2,8 @@
 import {once} from 'node:events';
 import {createServer, type IncomingMessage, type Server, type ServerResponse} from 'node:http';
 import type {AddressInfo} from 'node:net';
-import {DownStreamError, type AddRequest, type DownloadId, type DownloadEngine} from '../downstream.ts';
-import {Leases} from '../leases.ts';
+import {DownStreamError, type AddRequest, type DownloadId} from '../downstream.ts';
+import {Leases, type LeasedEngine} from '../leases.ts';
 import {bearerToken, decideAccess, permissionOf, viewKeyRefusal, type Keys} from './access.ts';
 import {leaseHeader, leaseOf, sendJson, serveApi} from './control-api.ts';
 import {openApi} from './openapi.ts';
@@ -12,7 +12,7 @@ import {Problem} from './problem.ts';
 import {serveStream, type StreamedTransfer} from './stream.ts';
 
 /** The engine's interface for the proxy. */
-export interface StreamingEngine extends DownloadEngine {
+export interface StreamingEngine extends LeasedEngine {
 	/** Required for the API, the playlist, and URLs outside the list. */
 	readonly key: string;
 	/** Authorizes the playlist, the events and other reads of the API. */

@@ -167,6 +167,10 @@ export class MemoryDownStream implements DownloadEngine {
 		this.#record('pause', id);
 	}
 
+	async keep() {
+		// It has no next start.
+	}
+
 	async resume(id: string) {
 		this.#record('resume', id);
 	}

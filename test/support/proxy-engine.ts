@@ -173,6 +173,10 @@ export class MemoryEngine implements StreamingEngine {
 		this.change(id, {status: 'paused'});
 	}
 
+	async keep() {
+		// It has no next start.
+	}
+
 	async resume(id: DownloadId): Promise<void> {
 		this.change(id, {status: 'active'});
 	}

@@ -175,8 +175,11 @@ export class Transfer {
 		await this.#parts.checkpoints.run();
 	}
 
-	/** Runs again; after an error, retries at once. Rejects with `disk-full` or `disk-failed`. */
-	async resume(): Promise<void> {
+	/**
+	 * Runs again; after an error, retries at once. The next start undoes a temporary resumption. Rejects with `disk-full` or
+	 * `disk-failed`.
+	 */
+	async resume(isTemporary = false): Promise<void> {
 		Logger.info(`${this.id}: resumed`);
 		const {record, recordFile, retries} = this.#state;
 		this.#parts.links.reset();
@@ -185,8 +188,10 @@ export class Transfer {
 			this.#scheduler.requireCheck();
 		}
 
+		const {onDemand, before = {intent: this.status === 'failed' ? 'pause' : record.intent, onDemand}} =
+			record;
 		retries.retryNow(true);
-		await recordFile.save({intent: 'run', error: undefined});
+		await recordFile.save({intent: 'run', error: undefined, before: isTemporary ? before : undefined});
 		void this.#parts.verification.settleDoubt().catch(() => undefined);
 		void this.#parts.pages.run();
 		this.reevaluate();

@@ -68,6 +68,8 @@ const unreachable: Partial<Record<string, string>> = {
 	EHOSTUNREACH: 'host cannot be reached',
 	ENETUNREACH: 'no network',
 	EPROTO: 'TLS handshake failed',
+	EMFILE: 'no connection can be opened, because too many files are open',
+	ENFILE: 'no connection can be opened, because too many files are open',
 };
 
 export function originError(error: unknown, host: string): DownStreamError {

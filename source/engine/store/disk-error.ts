@@ -6,6 +6,11 @@ const fullCodes = new Set(['ENOSPC', 'EDQUOT']);
 /** Too many open files, of the process or of the system. */
 const busyCodes = new Set(['EMFILE', 'ENFILE']);
 
+const problems: Partial<Record<string, string>> = {
+	EROFS: 'is on a read-only disk',
+	ENAMETOOLONG: 'has a name that is too long for its disk',
+};
+
 const unwritableCodes = new Set([...fullCodes, 'EROFS', 'EACCES', 'EPERM']);
 
 /** True if the disk or the quota is full. */
@@ -45,7 +50,13 @@ export function diskError(error: unknown, path: string): unknown {
 
 	return fullCodes.has(code)
 		? new DownStreamError('disk-full', `The disk that holds ${path} is full`, {cause: error})
-		: new DownStreamError('disk-failed', `${path} cannot be read or written (${code})`, {cause: error});
+		: new DownStreamError(
+				'disk-failed',
+				`${path} ${problems[code] ?? 'cannot be read or written'} (${code})`,
+				{
+					cause: error,
+				},
+			);
 }
 
 /** A code such as `ENOENT`; undefined if this is not a system error. */

@@ -44,7 +44,18 @@ export async function resolveTarget(requested: string, name: string): Promise<st
 			: diskError(error, target);
 	}
 
-	throw new DownStreamError('bad-request', `The folder ${parent} does not exist`);
+	throw folderMissing(parent);
+}
+
+function folderMissing(folder: string): DownStreamError {
+	return new DownStreamError('bad-request', `The folder ${folder} does not exist`);
+}
+
+/** The error of an export to `target`: its folder may have been removed since `resolveTarget`. */
+export async function exportError(cause: unknown, target: string): Promise<unknown> {
+	const folder = path.dirname(target);
+	const isMissing = errorCode(cause) === 'ENOENT' && !(await stat(folder).catch(ignoreMissing));
+	return isMissing ? folderMissing(folder) : diskError(cause, target);
 }
 
 /** `film.mkv` and 2 → `film (2).mkv`; `backup.tar.zst` and 2 → `backup (2).tar.zst`. Shortens long names. */

@@ -6,8 +6,8 @@ import {createHash} from 'node:crypto';
 import {DownStreamError} from '../../downstream.ts';
 import {diskError} from './disk-error.ts';
 import {identicalAt, isIdentical, isSamePath} from './same-file.ts';
-import {checkTarget, ignoreMissing} from './export-target.ts';
-import {replace, placeBeside, place, unlessCrossDevice} from './placement.ts';
+import {checkTarget, exportError, ignoreMissing} from './export-target.ts';
+import {replace, placeBeside, place, isReservation, unlessCrossDevice} from './placement.ts';
 import {copyBytes, shareBytes, type ByteCopy} from './copy-bytes.ts';
 import {syncFolder} from './durable-file.ts';
 
@@ -58,6 +58,7 @@ export async function exportFile(request: FileExport): Promise<string> {
 		signal,
 	} = request;
 	const temporary = temporaryFor(source, target);
+	const steps = {onPlacing, mark: markOf(temporary)};
 	if (inProgress.has(temporary)) {
 		throw new DownStreamError('target-exists', `${target} is already being exported`);
 	}
@@ -74,7 +75,7 @@ export async function exportFile(request: FileExport): Promise<string> {
 		}
 
 		const identical =
-			(await placedBefore(request, sourceStats)) ??
+			(await placedBefore(request, sourceStats, steps.mark)) ??
 			(skipIdentical && !ranges ? await identicalAt(request, sourceStats, keepBoth) : undefined);
 		if (identical !== undefined) {
 			if (move && !isSamePath(source, sourceStats, identical, await stat(identical))) {
@@ -97,9 +98,7 @@ export async function exportFile(request: FileExport): Promise<string> {
 		const placement = overwrite ? replace : keepBoth ? placeBeside : place;
 		if (ranges || !(await shareBytes(source, temporary))) {
 			signal?.throwIfAborted();
-			const moved = move
-				? await unlessCrossDevice(async () => placement(source, target, onPlacing))
-				: undefined;
+			const moved = move ? await unlessCrossDevice(async () => placement(source, target, steps)) : undefined;
 			if (moved !== undefined) {
 				await finalize(moved);
 				await syncFolder(path.dirname(moved));
@@ -112,7 +111,7 @@ export async function exportFile(request: FileExport): Promise<string> {
 
 		await finalize(temporary);
 		signal?.throwIfAborted();
-		const placed = await placement(temporary, target, onPlacing);
+		const placed = await placement(temporary, target, steps);
 		await syncFolder(path.dirname(placed));
 		if (move && (await onPlaced?.(placed)) !== false) {
 			await rm(source);
@@ -120,7 +119,7 @@ export async function exportFile(request: FileExport): Promise<string> {
 
 		return placed;
 	} catch (error) {
-		throw diskError(error, target);
+		throw await exportError(error, target);
 	} finally {
 		await rm(temporary, {force: true}).catch(() => undefined);
 		inProgress.delete(temporary);
@@ -128,15 +127,18 @@ export async function exportFile(request: FileExport): Promise<string> {
 }
 
 /** Resolves with the place of the file if the export was killed after it had placed it. */
-async function placedBefore(request: FileExport, sourceStats: Stats): Promise<string | undefined> {
-	const {placing, size} = request;
+async function placedBefore(
+	request: FileExport,
+	sourceStats: Stats,
+	mark: string,
+): Promise<string | undefined> {
+	const {placing} = request;
 	const found = placing === undefined ? undefined : await stat(placing).catch(ignoreMissing);
 	if (placing === undefined || !found) {
 		return undefined;
 	}
 
-	if (found.isFile() && found.size === 0 && size > 0) {
-		// It reserved the name.
+	if (await isReservation(placing, found, mark)) {
 		await rm(placing);
 		return undefined;
 	}
@@ -156,6 +158,11 @@ async function placedBefore(request: FileExport, sourceStats: Stats): Promise<st
 function temporaryFor(source: string, target: string): string {
 	const name = createHash('sha256').update(`${source}\0${target}`).digest('hex').slice(0, 16);
 	return path.join(path.dirname(target), `.${name}.part`);
+}
+
+/** Unique to the source and the target. */
+function markOf(temporary: string): string {
+	return `downstream-tui reserves this name for ${path.basename(temporary)}\n`;
 }
 
 /** Sets the permissions of a new user file (a hard link would keep those of the stored file), and syncs it. */

@@ -1,5 +1,6 @@
 // Gives a finished file its final name: only a free one, the first free number, or that of an existing file.
-import {link, lstat, rm, open, rename} from 'node:fs/promises';
+import type {Stats} from 'node:fs';
+import {link, lstat, rm, open, readFile, rename} from 'node:fs/promises';
 import {errorCode} from './disk-error.ts';
 import {ignoreMissing, targetExists, numbered} from './export-target.ts';
 import {DownStreamError} from '../../downstream.ts';
@@ -7,17 +8,21 @@ import {DownStreamError} from '../../downstream.ts';
 /** Error codes of disks, and of Windows, that do not support hard links. */
 const linkUnsupportedCodes = new Set(['EPERM', 'ENOTSUP', 'ENOSYS', 'EMLINK', 'EISDIR']);
 
-/** Called with the name that the file is about to take, and with undefined if it does not take it. */
-type OnPlacing = ((target: string | undefined) => Promise<void>) | undefined;
+type Steps = {
+	/** Called with the name that the file is about to take, and with undefined if it does not take it. */
+	readonly onPlacing?: ((target: string | undefined) => Promise<void>) | undefined;
+	/** The content of a file that reserves a name. */
+	readonly mark: string;
+};
 
 /** Gives a file its final name, or rejects with `target-exists`. A symbolic link counts as existing. */
-export async function place(file: string, target: string, onPlacing: OnPlacing): Promise<string> {
-	await announced(target, onPlacing, async () => takeName(file, target));
+export async function place(file: string, target: string, steps: Steps): Promise<string> {
+	await announced(target, steps, async () => takeName(file, target, steps));
 	await rm(file, {force: true});
 	return target;
 }
 
-async function takeName(file: string, target: string): Promise<void> {
+async function takeName(file: string, target: string, {mark}: Steps): Promise<void> {
 	try {
 		// Unlike rename, link never replaces a file.
 		await link(file, target);
@@ -30,11 +35,11 @@ async function takeName(file: string, target: string): Promise<void> {
 			throw error;
 		}
 
-		await takeByReservation(file, target);
+		await takeByReservation(file, target, mark);
 	}
 }
 
-async function announced(target: string, onPlacing: OnPlacing, take: () => Promise<void>): Promise<void> {
+async function announced(target: string, {onPlacing}: Steps, take: () => Promise<void>): Promise<void> {
 	await onPlacing?.(target);
 	try {
 		await take();
@@ -44,11 +49,15 @@ async function announced(target: string, onPlacing: OnPlacing, take: () => Promi
 	}
 }
 
-/** For disks without hard links: an empty file reserves the name until the rename. */
-async function takeByReservation(file: string, target: string): Promise<void> {
+/** For disks without hard links: a file with the mark reserves the name until the rename. */
+async function takeByReservation(file: string, target: string, mark: string): Promise<void> {
 	try {
-		const reservation = await open(target, 'wx');
-		await reservation.close();
+		await using reservation = await open(target, 'wx');
+		await reservation
+			.writeFile(mark)
+			.then(async () => reservation.sync())
+			// A full disk has no room for the mark.
+			.catch(() => undefined);
 	} catch (error) {
 		throw errorCode(error) === 'EEXIST' ? targetExists(target, error) : error;
 	}
@@ -61,7 +70,12 @@ async function takeByReservation(file: string, target: string): Promise<void> {
 	}
 }
 
-export async function placeBeside(file: string, target: string, onPlacing: OnPlacing): Promise<string> {
+/** A file without the mark, even an empty one, belongs to somebody else. */
+export async function isReservation(file: string, found: Stats, mark: string): Promise<boolean> {
+	return found.isFile() && found.size === Buffer.byteLength(mark) && (await readFile(file, 'utf8')) === mark;
+}
+
+export async function placeBeside(file: string, target: string, steps: Steps): Promise<string> {
 	for (let number = 1; ; number++) {
 		const name = number === 1 ? target : numbered(target, number);
 		if (await lstat(name).catch(ignoreMissing)) {
@@ -69,7 +83,7 @@ export async function placeBeside(file: string, target: string, onPlacing: OnPla
 		}
 
 		try {
-			return await place(file, name, onPlacing);
+			return await place(file, name, steps);
 		} catch (error) {
 			if (!(error instanceof DownStreamError && error.code === 'target-exists')) {
 				throw error;
@@ -78,8 +92,8 @@ export async function placeBeside(file: string, target: string, onPlacing: OnPla
 	}
 }
 
-export async function replace(file: string, target: string, onPlacing: OnPlacing): Promise<string> {
-	await announced(target, onPlacing, async () => rename(file, target));
+export async function replace(file: string, target: string, steps: Steps): Promise<string> {
+	await announced(target, steps, async () => rename(file, target));
 	// If both names link to the same bytes, the rename does nothing.
 	await rm(file, {force: true});
 	return target;

@@ -94,7 +94,7 @@ export class RecordStore {
 				const adapter = new DurableRecord(folder, this.#access, problem => problems.push(problem));
 				const record = await adapter.read();
 				if (record) {
-					records.push(new RecordFile(adapter, record, record));
+					records.push(new RecordFile(adapter, asBefore(record), record));
 				} else if (!removeIfEmpty(folder, this.#access)) {
 					throw new InvalidRecord('it has no record');
 				}
@@ -132,6 +132,12 @@ export class RecordStore {
 			throw diskError(error, folder);
 		}
 	}
+}
+
+/** Undoes a resumption that was temporary when the last run ended. */
+function asBefore(record: DownloadRecord): DownloadRecord {
+	const {before, ...rest} = record;
+	return before ? {...rest, ...before} : record;
 }
 
 /** The record of one download, in memory and on disk. */

@@ -55,6 +55,8 @@ export type StoredPledge = {
 	readonly by?: number;
 };
 
+type Intent = 'run' | 'pause' | 'cancel';
+
 /** Times are milliseconds since the epoch. */
 export type DownloadRecord = {
 	readonly version: 1;
@@ -89,8 +91,10 @@ export type DownloadRecord = {
 	/** Parts of partial blocks that were written in order, with their CRC-32. */
 	readonly pieces?: ReadonlyArray<readonly [start: number, end: number, crc: number]>;
 	/** The state requested by the user. */
-	readonly intent: 'run' | 'pause' | 'cancel';
+	readonly intent: Intent;
 	readonly onDemand: boolean;
+	/** The state before a temporary resumption. The next start returns to it. */
+	readonly before?: {readonly intent: Intent; readonly onDemand: boolean};
 	/** By number. */
 	readonly pledges?: readonly StoredPledge[];
 	readonly addedAt: number;
@@ -121,7 +125,7 @@ export type DownloadRecord = {
 	readonly placing?: string;
 	/** Where the bytes were moved to from the store. */
 	readonly movedTo?: string;
-	/** Off the list, now or from the next start on. With `delete`, the folder is about to be deleted. */
+	/** Off the list, now or from the next start on, if the download is temporary. With `delete`, the folder is about to be deleted. */
 	readonly removed?: 'keep' | 'delete';
 	readonly error?: DownloadError;
 };
@@ -177,6 +181,8 @@ const words = rule(
 );
 const url = rule('a URL', (value): value is string => text.accepts(value) && URL.canParse(value));
 
+const intent: Schema<Intent> = oneOf('run', 'pause', 'cancel');
+
 const downloadRecord = object<DownloadRecord>({
 	version: rule('1', value => value === 1),
 	id: text,
@@ -209,8 +215,9 @@ const downloadRecord = object<DownloadRecord>({
 	ranges: array('a list of ranges', isRange),
 	dataFile: optional(object<FileIdentity>({inode: number, size: count, modifiedAt: number})),
 	pieces: optional(array('a list of pieces', isPiece)),
-	intent: oneOf('run', 'pause', 'cancel'),
+	intent,
 	onDemand: boolean,
+	before: optional(object<NonNullable<DownloadRecord['before']>>({intent, onDemand: boolean})),
 	pledges: optional(array('a list of pledges', isPledge)),
 	addedAt: time,
 	queueRank: optional(number),

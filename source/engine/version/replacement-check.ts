@@ -11,7 +11,7 @@ const sampleCounts = {replacement: 1, acceptance: 32};
 
 /**
  * Resolves with the current validator of the file if 32 samples and both ends of the cached bytes match it, and whether
- * its labels flip. Rejects with `origin-changed` if not, or with the errors of the source.
+ * its labels identify no version: they flip, or those of the samples are as before. Rejects with `origin-changed` if not, or with the errors of the source.
  */
 export async function verifyAcceptance(
 	comparison: Comparison,
@@ -19,6 +19,7 @@ export async function verifyAcceptance(
 	const {file, cached} = comparison;
 	let first: Validator | undefined;
 	let isUnstable = false;
+	let isNew = false;
 	const samples = await provenSamplesOf(file, present => samplesOf(present, sampleCounts.acceptance));
 	for await (const [response, isCompared] of agreeingResponses(comparison, samples)) {
 		if (!isCompared || (!response.acceptsRanges && samples.length > 1)) {
@@ -27,9 +28,11 @@ export async function verifyAcceptance(
 
 		first ??= response.validator;
 		isUnstable ||= suspicionOf({...cached, validator: first, isUnstable: false}, response) !== undefined;
+		isNew ||= suspicionOf({...cached, isUnstable: false}, response) !== undefined;
 	}
 
-	return {validator: first ?? {}, isUnstable};
+	// Without a new label, the change was one of other parts of the file, or of bytes behind the same label.
+	return {validator: first ?? {}, isUnstable: isUnstable || !isNew};
 }
 
 /**

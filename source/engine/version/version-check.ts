@@ -24,6 +24,7 @@ import {
 import type {OriginResponse, DataSource} from '../origin/data-source.ts';
 import {isPage, correctedType, fileName} from '../origin/file-info.ts';
 import {DownStreamError} from '../../downstream.ts';
+import type {Validator} from '../store/record.ts';
 import type {SparseFile} from '../store/sparse-file.ts';
 
 /** `deep`: the label has disappeared. `thorough`: a change was seen, perhaps of a few bytes. */
@@ -66,12 +67,12 @@ export async function refusePage(
 /**
  * Examines a suspicion by several requests, each on a new connection, which may lead to another server of the origin.
  * Resolves if the label does not keep its value while samples of the cached bytes match: it identifies no version.
- * Rejects with `origin-changed` if the new value stays or bytes differ, with the errors of the source, or with the
+ * Rejects with `origin-changed` if the new value stays, everywhere or where it was found, or if bytes differ, with the errors of the source, or with the
  * signal's reason.
  */
 export async function examineSuspicion(comparison: Comparison, suspicion: Suspicion): Promise<void> {
 	const {file, source, signal} = comparison;
-	const {label, was, is} = suspicion;
+	const {label, was, is, at} = suspicion;
 	const samples = await provenSamplesOf(file, present => samplesOf(present, sampleCounts.deep));
 	// Without cached bytes, only labels can be compared.
 	const hasCached = samples.length > 0;
@@ -100,9 +101,38 @@ export async function examineSuspicion(comparison: Comparison, suspicion: Suspic
 		}
 	}
 
+	if (flips && hasCached && !othersAgree) {
+		// The other label may belong to other bytes, such as old parts in a cache beside new ones.
+		flips = await isOnceOther(
+			comparison,
+			{start: at, end: at + 1},
+			validator => labels[label](validator) === is,
+		);
+	}
+
 	if (!flips) {
 		throw labelChanged(suspicion, hasCached);
 	}
+}
+
+/** Whether any of several responses for the range does not meet the condition, each on a new connection. */
+async function isOnceOther(
+	{source, cached, signal}: Comparison,
+	range: Range,
+	condition: (validator: Validator) => boolean,
+): Promise<boolean> {
+	for (let count = 0; count < minAgreeing + samplesAfterPause; count++) {
+		source.closeIdle?.();
+		const response = await source.open({range, ranged: true, signal});
+		await refusePage(cached, response, source);
+		await closeResponse(response);
+		refuseOtherSize(cached, response);
+		if (!condition(response.validator)) {
+			return true;
+		}
+	}
+
+	return false;
 }
 
 /**

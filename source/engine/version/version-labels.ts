@@ -27,7 +27,13 @@ export const labels: Readonly<Record<LabelName, (validator: Validator) => string
 };
 
 /** A label that differs although the size is the same. It proves a change only if the new value stays. */
-export type Suspicion = {readonly label: LabelName; readonly was: string; readonly is: string};
+export type Suspicion = {
+	readonly label: LabelName;
+	readonly was: string;
+	readonly is: string;
+	/** The offset where the response began. */
+	readonly at: number;
+};
 
 /** Bytes. A shorter response in place of a longer file may be a refusal in words. */
 const longestRefusal = 4096;
@@ -71,7 +77,10 @@ function hadAndHas(before: number, now: number, least = ''): string {
 }
 
 /** Equal strong ETags suffice; otherwise every label that both have must be equal (RFC 9110 section 8.8). */
-export function suspicionOf(cached: CachedVersion, {validator}: OriginResponse): Suspicion | undefined {
+export function suspicionOf(
+	cached: CachedVersion,
+	{validator, range}: OriginResponse,
+): Suspicion | undefined {
 	if (cached.isUnstable) {
 		return undefined;
 	}
@@ -81,7 +90,7 @@ export function suspicionOf(cached: CachedVersion, {validator}: OriginResponse):
 		const was = labels[label](cached.validator);
 		const is = labels[label](validator);
 		if (was !== undefined && is !== undefined && was !== is) {
-			return {label, was, is};
+			return {label, was, is, at: range.start};
 		}
 	}
 

@@ -49,7 +49,7 @@ async function add(run: GetRun, host: Host, word: string, request: AddRequest): 
 	const {downloads} = downstream.snapshot;
 	const wasAttempted = run.attempted.has(word);
 	run.attempted.add(word);
-	const {download, existed} = await host.add({...request, ...(mustBeThere && {paused: true})});
+	const {download, existed} = await downstream.add({...request, ...(mustBeThere && {paused: true})});
 	const {id} = download;
 	if (run.closed.has(id)) {
 		return;
@@ -93,7 +93,7 @@ async function add(run: GetRun, host: Host, word: string, request: AddRequest): 
 export async function findAgain(run: GetRun, host: Host, item: Item): Promise<void> {
 	run.open.delete(item.id);
 	try {
-		const {download} = await host.add({...item.request, paused: true});
+		const {download} = await host.downstream.add({...item.request, paused: true});
 		const again: Item = {...item, id: download.id, before: undefined, wasExported: true};
 		if (download.completedAt === null) {
 			await leave(run.settings, host, again, download);

@@ -18,8 +18,6 @@ export type Host = {
 	readonly downstream: DownloadEngine;
 	/** `signal` ends the resolver of an item. */
 	readonly requestsOf: (word: string, signal: AbortSignal) => Promise<AddRequest[]>;
-	/** In an engine of our own the download leaves the list even if this process is killed, unless `--keep` is set. */
-	readonly add: DownloadEngine['add'];
 	readonly isRemote: boolean;
 	/** The instance has ended. */
 	isLost(): boolean;
@@ -32,8 +30,8 @@ export type Host = {
 export class HostLost extends Error {}
 
 /**
- * Rejects with `storage-locked` if the running instance cannot be reached, and as `start` does. With a `lease`, a running
- * instance undoes the additions and resumptions of a killed process.
+ * Rejects with `storage-locked` if the running instance cannot be reached, and as `start` does. With a `lease`, the
+ * additions and resumptions of a killed process are undone: by the instance, or at the next start.
  */
 export async function findHost(settings: Settings, output: GetOutput, lease?: string): Promise<Host> {
 	for (let starts = 1; ; starts++) {
@@ -47,7 +45,6 @@ export async function findHost(settings: Settings, output: GetOutput, lease?: st
 			return {
 				downstream: client,
 				requestsOf: (word, signal) => requestsForRemote(word, settings, signal),
-				add: request => client.add(request),
 				isRemote: true,
 				isLost: () => isLost,
 				async release() {
@@ -61,7 +58,7 @@ export async function findHost(settings: Settings, output: GetOutput, lease?: st
 		}
 
 		try {
-			return await startHost(settings, output);
+			return await startHost(settings, output, lease);
 		} catch (error) {
 			const isTaken = error instanceof DownStreamError && error.code === 'storage-locked';
 			if (!isTaken || starts === maxStarts) {
@@ -74,21 +71,28 @@ export async function findHost(settings: Settings, output: GetOutput, lease?: st
 	}
 }
 
-async function startHost(settings: Settings, output: GetOutput): Promise<Host> {
+async function startHost(settings: Settings, output: GetOutput, lease?: string): Promise<Host> {
 	// Eviction waits until everything is exported.
 	const running = await start({...settings, cacheSize: Infinity, fill: 'requested'});
-	const {engine} = running;
+	const {engine, leases} = running;
 	for (const banner of engine.snapshot.banners) {
 		output.error(banner);
 	}
 
+	if (lease !== undefined) {
+		leases.connect(lease);
+	}
+
 	return {
-		downstream: engine,
+		downstream: lease === undefined ? engine : leases.with(lease),
 		requestsOf: (word, signal) => requestsFor(word, settings, signal),
-		add: request => engine.add(request, {isTemporary: !settings.keep}),
 		isRemote: false,
 		isLost: () => false,
-		release: async () => undefined,
+		async release() {
+			if (lease !== undefined) {
+				leases.release(lease);
+			}
+		},
 		async dispose() {
 			await engine.makeRoom(settings.cacheSize);
 			await running.dispose();
