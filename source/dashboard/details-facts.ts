@@ -88,7 +88,7 @@ export function shortFacts(props: DetailsProps): Fact[] {
 	];
 }
 
-/** What only the page has room for. */
+/** The facts that only the page has room for. */
 export function pageFacts({exportedTo, folder, checksum, limitRate}: Download): Fact[] {
 	return [
 		exportedTo === null
@@ -111,9 +111,7 @@ function barFact({download, fresh, width, ascii}: DetailsProps): Fact {
 }
 
 function exportFacts({exportWhenComplete}: Download): Fact[] {
-	return exportWhenComplete === null
-		? []
-		: [labelled('Export', `when it is finished, to ${exportWhenComplete}`)];
+	return exportWhenComplete === null ? [] : [labelled('Export', `when complete, to ${exportWhenComplete}`)];
 }
 
 function streamFact(props: DetailsProps): Fact {

@@ -1,4 +1,4 @@
-// The downloads of a storage folder by their ids: added, found again, removed, and brought back.
+// The downloads of a storage folder by their ids: added, found again, removed, and restored.
 import {existsSync} from 'node:fs';
 import {randomBytes} from 'node:crypto';
 import {DownStreamError, type Download, type DownloadId} from '../downstream.ts';
@@ -19,7 +19,7 @@ export type Addition = {
 	readonly ownSource?: DataSource | undefined;
 	/** Resume a download that is there already. */
 	readonly resumes?: boolean;
-	/** Off the list at the next start with its bytes kept, unless it is added in another way before. */
+	/** Removed from the list at the next start with its bytes kept, unless it is added in another way before. */
 	readonly isTemporary?: boolean;
 };
 
@@ -77,7 +77,7 @@ export class Catalog {
 		return this.#isOpening;
 	}
 
-	/** Records of removed downloads whose bytes are kept for good. */
+	/** Records of removed downloads whose bytes are kept permanently. */
 	get kept(): DownloadRecord[] {
 		return this.#removals.kept;
 	}
@@ -182,7 +182,7 @@ export class Catalog {
 		const removed = this.#removals.find(record => isSame(record, input));
 		if (removed) {
 			this.#requested.add(removed.recordFile.record.id);
-			// The checksum of an earlier addition has left with it.
+			// The checksum of an earlier addition was removed with it.
 			const forgotten = input.checksum === undefined ? {checksum: undefined} : {};
 			const change = {intent: input.intent, error: undefined, ...forgotten, ...place};
 			const restored = await this.#restore(removed, change, ownSource);
@@ -389,7 +389,7 @@ export class Catalog {
 		}
 	}
 
-	/** The storage folder may be written from now on. */
+	/** The storage folder is writable from now on. */
 	mayWrite(): void {
 		this.#removals.purgeRecorded();
 		for (const transfer of this.#transfers.values()) {
@@ -421,7 +421,7 @@ export class Catalog {
 
 	#refuseIfEnded(): void {
 		if (this.#hasEnded) {
-			throw new DownStreamError('not-found', 'The program is ending');
+			throw new DownStreamError('not-found', 'The program is quitting');
 		}
 	}
 }

@@ -38,7 +38,7 @@ export type Fill = 'all' | 'requested-first' | 'requested';
 type Places<T> = {
 	readonly background: Set<T>;
 	readonly pledges: Set<T>;
-	/** Not fetched in the background meanwhile. */
+	/** Not fetched in the background for now. */
 	readonly yields: Set<T>;
 };
 

@@ -20,7 +20,7 @@ import {Script} from 'node:vm';
 import {crc32} from 'node:zlib';
 import {originalTag, withOriginalFlags} from './v8-flags.ts';
 
-/** Milliseconds until the code is saved. Later V8 discards that of functions that are no longer called. */
+/** Milliseconds until the code is saved. Later V8 discards the code of functions that are no longer called. */
 const saveAfterMs = 5000;
 /** Milliseconds until the stored code, two megabytes, leaves the memory. */
 const forgetAfterMs = 3000;

@@ -24,7 +24,7 @@ const flags = [...heapFlags, ...compilerFlags];
 export const originalTag = cachedDataVersionTag();
 
 /**
- * Sets flags of V8 for the run, once the program is loaded: after a change of flags V8 compiles Node's own modules anew, which
+ * Sets flags of V8 for the run, once the program is loaded: after a change of flags V8 compiles Node's own modules again, which
  * would take 15 to 20 ms of the start.
  */
 export function tuneEngine(): void {

@@ -103,7 +103,7 @@ export class EventLines {
 			events.push(infoEvent(download));
 		}
 
-		// At first sight, players that have left are old news; later, a visit may begin and end between two snapshots.
+		// In the first snapshot, disconnected players are old news; later, a player may connect and disconnect between two snapshots.
 		const arrived = download.players.filter(({id, connected}) =>
 			before ? !reported.players.has(id) : connected,
 		);
@@ -153,7 +153,7 @@ function playerEvent({size}: Download, {name, offset}: Download['players'][numbe
 		event: 'player',
 		name: cleanText(name),
 		offset,
-		text: `player ${name} connected, reads at ${place}`,
+		text: `player ${name} connected, reading at ${place}`,
 	};
 }
 
@@ -240,7 +240,7 @@ function waitEvents(wait: Wait | undefined, {error, retryAt, hostCeiling}: Downl
 					code: wait!.reason,
 					message: error?.message ?? '',
 					retryAt,
-					text: `waits  ${wait!.words}`,
+					text: `waiting  ${wait!.words}`,
 				},
 			];
 	}

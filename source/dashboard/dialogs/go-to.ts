@@ -36,7 +36,7 @@ export function openGoToDialog(ui: UiStore, download: Download, go: (ms: number)
 	});
 }
 
-/** Milliseconds, or the reason against the text. */
+/** Milliseconds, or the error in the text. */
 function placeOf(text: string, {playback, film}: Download): number | string {
 	const durationMs = playback?.durationMs ?? film?.durationMs;
 	const percent = parsePercent(text);

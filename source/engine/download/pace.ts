@@ -37,7 +37,7 @@ export function isSlow({trial}: Pace): boolean {
 
 /**
  * A pledge that cannot be met in time at its rate gives other hosts a turn. If that slows it, the network was the limit
- * rather than its host, and it comes first again.
+ * rather than its host, and it has priority again.
  */
 export function afterRate(pace: Pace, {missing, by, rate, now}: Measurement): Pace {
 	const {trial, heldUntil = -Infinity, lateSince = now} = pace;

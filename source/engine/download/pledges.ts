@@ -1,5 +1,5 @@
 // The pledges of one download: their missing bytes, their state, and their demand for a place in the queue. Each
-// version of the file resolves them anew.
+// version of the file resolves them again.
 import {DownStreamError, type Pledge, type SafeRequest} from '../../downstream.ts';
 import {Logger} from '../../log.ts';
 import type {PledgedRanges} from '../fetch/fetch-target.ts';
@@ -324,7 +324,7 @@ export class Pledges implements PledgedRanges {
 		const {map} = facts;
 		const resolved = resolvePledge(pledge, facts);
 		const ranges = 'ranges' in resolved ? resolved.ranges : undefined;
-		// A file without minutes has its pledges in bytes.
+		// A file without an index has its pledges in bytes.
 		const isTimed = unit === 'ms' && (map !== undefined || ranges === undefined);
 		const missing = ranges && missingOf(ranges, file.present);
 		const stretch = ranges && hullOf(ranges, isTimed && map ? map.index : []);

@@ -1,4 +1,4 @@
-// The last position in a film or sound, and its linked player. The recorded one is at most 5 s old.
+// The last position in a video or audio file, and its linked player. The recorded one is at most 5 s old.
 import type {Playback, Position} from '../../downstream.ts';
 import type {TrackedPlayer} from '../fetch/players.ts';
 import type {FilmMap} from '../film/film-map.ts';

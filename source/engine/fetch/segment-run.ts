@@ -104,7 +104,7 @@ export class SegmentRun {
 				throw this.#tooShort();
 			}
 
-			// The next request has the overlap. Another response may have shown the need for it meanwhile.
+			// The next request has the overlap. Another response may have shown the need for it since.
 			return undefined;
 		}
 
@@ -165,7 +165,7 @@ export class SegmentRun {
 		traits.mayAcceptRanges = response.mayAcceptRanges === true && traits.wholeResponses < maxWholeResponses;
 		const inOrder = [...context.segments].find(other => other !== segment && other.isWhole);
 		if (!acceptsRanges && inOrder) {
-			// It brings these bytes, too.
+			// It delivers these bytes, too.
 			inOrder.end = file.size;
 			if (traits.wholeResponses >= maxWholeResponses && record.acceptsRanges) {
 				await context.recordFile.save({acceptsRanges});
@@ -275,7 +275,7 @@ export class SegmentRun {
 		}
 	}
 
-	/** Another connection may take over the rest meanwhile. */
+	/** Another connection can take over the rest at any time. */
 	get #wantedEnd(): number {
 		return this.#segment.end + this.#overlap;
 	}

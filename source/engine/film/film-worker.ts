@@ -27,7 +27,7 @@ async function answerTo(size: number): Promise<FromFilmWorker> {
 			send({read: {start, end, maxEnd}});
 			const {bytes} = await answer;
 			if (!bytes) {
-				throw new Error('The bytes cannot be had');
+				throw new Error('The bytes are unavailable');
 			}
 
 			return bytes;

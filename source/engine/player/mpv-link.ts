@@ -131,7 +131,7 @@ export class MpvLink {
 		clearInterval(this.#pollTimer);
 		clearTimeout(this.#notifyTimer);
 		for (const reply of this.#replies.values()) {
-			reply({error: 'the player has ended'});
+			reply({error: 'the player has quit'});
 		}
 
 		this.#replies.clear();

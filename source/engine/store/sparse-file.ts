@@ -164,7 +164,7 @@ export class SparseFile {
 			while (filled < length) {
 				const {bytesRead} = await readSome(handle, into.subarray(filled, length), offset + filled, this.path);
 				if (bytesRead === 0) {
-					throw new DamagedFile(`${this.path} was cut short by another program`, {
+					throw new DamagedFile(`${this.path} was truncated by another program`, {
 						start: offset + filled,
 						end: Infinity,
 					});
@@ -273,7 +273,7 @@ export class SparseFile {
 	async #refuseLoss(handle: FileHandle): Promise<void> {
 		const {minSize: size} = this;
 		const found = await handle.stat();
-		// An unreadable folder tells nothing.
+		// An unreadable folder proves nothing.
 		const named = await stat(this.path).catch((error: unknown) =>
 			errorCode(error) === 'ENOENT' ? undefined : found,
 		);
@@ -288,7 +288,7 @@ export class SparseFile {
 			this.#isCut = true;
 			// Later checkpoints find it whole.
 			await truncate(await this.#writeHandle(), size, this.path);
-			throw new DamagedFile(`${this.path} was cut short by another program`, undefined);
+			throw new DamagedFile(`${this.path} was truncated by another program`, undefined);
 		}
 	}
 
