@@ -406,7 +406,7 @@ export interface DownloadEngine {
 	verify(id: DownloadId): Promise<{damaged: ReadonlyArray<readonly [start: number, end: number]>}>;
 	/**
 	 * Fetches a stretch before all downloads in the background, and keeps it until it is lifted. Resolves with the pledge that
-	 * includes the stretch. Rejects with `bad-request`, with `incomplete` while the place of the player is unknown, or with
+	 * includes the stretch. Rejects with `bad-request`, with `incomplete` while the position of the player is unknown, or with
 	 * `disk-full` if the disk has no room for it.
 	 */
 	makeSafe(id: DownloadId, request: SafeRequest): Promise<Pledge>;
@@ -416,7 +416,7 @@ export interface DownloadEngine {
 	moveInQueue(id: DownloadId, by: QueueMove): Promise<void>;
 	/** Limits the bytes per second of all downloads together until the program ends; null for no limit. */
 	setLimitRate(bytesPerSecond: number | null): Promise<void>;
-	/** Resolves with the path of the file, which for `when: 'complete'` may be yet to come. */
+	/** Resolves with the path of the file, which may not exist yet for `when: 'complete'`. */
 	export(id: DownloadId, request: ExportRequest): Promise<{path: string}>;
 	/**
 	 * Resolves with the path of a socket (on Windows the name of a pipe) for mpv's `--input-ipc-server`. A player that listens

@@ -165,8 +165,8 @@ export class DownStream {
 	/**
 	 * Fetches a stretch before all background downloads, even for a paused or on-demand download, and keeps it from eviction
 	 * until `liftPledge`. Resolves once every byte is durably stored; continues in later runs. Rejects with `bad-request`,
-	 * `disk-full` if the disk has no room for it, `incomplete` if it cannot be made safe or the place of the player is
-	 * unknown, `not-found` after a removal, or the signal's reason, which leaves the pledge.
+	 * `disk-full` if the disk has no room for it, `incomplete` if it cannot be made safe or the position of the player
+	 * is unknown, `not-found` after a removal, or the signal's reason, which leaves the pledge.
 	 */
 	async makeSafe(url: string, options: SafeOptions = {}): Promise<Pledge> {
 		const request = safeRequestFor(options);

@@ -119,14 +119,14 @@ function streamFact(props: DetailsProps): Fact {
 	return withKeys(linked('Stream', streamUrl, streamUrl), 'c copy  o play', props);
 }
 
-/** Keys at the end of the line, where there is room. */
+/** Keys at the end of the line, if they fit. */
 function withKeys({head}: Fact, keys: string, {width, ascii}: DetailsProps): Fact {
 	const hasRoom = width >= 78;
 	const fitted = fitLine(head, width - 1 - (hasRoom ? keys.length + 2 : 0), ascii);
 	return {head: spread(fitted, hasRoom ? [span(keys, 'label')] : [], width - 1), text: ''};
 }
 
-/** The room beside a label. */
+/** The width beside a label. */
 function textCells(width: number): number {
 	return width - 1 - labelCells;
 }

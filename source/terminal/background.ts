@@ -15,7 +15,7 @@ type TerminalPair = {
 
 /**
  * Waits for the answer until shortly after `ready`, which resolves when the screen could be drawn. Resolves with undefined
- * without one. Keys typed in the meantime are put back.
+ * if there is none. Keys typed in the meantime are put back.
  */
 export async function queryBackground(
 	{stdin, stdout}: TerminalPair,

@@ -32,7 +32,7 @@ export function outagesOf(downloads: readonly Download[]): Outage[] {
 	}));
 }
 
-/** The origin fails, and did not merely drop one connection of a working download. */
+/** The origin fails, instead of merely dropping one connection of a working download. */
 export function isWithoutOrigin({url, status, error, lastByteAt}: Download): boolean {
 	return (
 		status === 'waiting' &&

@@ -1,4 +1,4 @@
-// The dialog for a place in a film: a linked player goes there, or one starts there.
+// The dialog for a time in a film: a linked player seeks there, or a player starts there.
 import type {Download} from '../../downstream.ts';
 import {cleanText, fitName} from '../../text/clean-text.ts';
 import {parsePercent, parseTime} from '../../text/film-time.ts';

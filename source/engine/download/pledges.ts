@@ -228,7 +228,7 @@ export class Pledges implements PledgedRanges {
 		}
 	}
 
-	/** `keepAhead` and `next` need the place of the player in the film, and thus the map. */
+	/** `keepAhead` and `next` need the position of the player in the film, and thus the map. */
 	#needsMap({map, isMapAwaited}: PledgeFacts): boolean {
 		const {readers, services} = this.#state;
 		return !map && isMapAwaited && readers.size > 0 && (services.keepAhead > 0 || services.next > 0);

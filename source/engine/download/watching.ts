@@ -13,7 +13,7 @@ const saveMs = 3000;
 const inferMs = 1000;
 /** Programs that read without playing. */
 const copies = /^(?:aria2|curl|Wget|rclone|Python|Go-http|node|undici)/i;
-/** Part of the duration after which a film counts as watched: the credits take up the rest. */
+/** Fraction of the duration after which a film counts as watched: the credits take up the rest. */
 const watchedShare = 0.92;
 
 export class Watching {

@@ -84,7 +84,7 @@ const smallestPart = 256 * 1024;
 /** Target of the rate of a player's connections, as a multiple of its pace, until it has `soonSeconds` ready. */
 const paceMargin = 1.5;
 export const soonSeconds = 10;
-/** Maximum duration of a request on a slow connection, as a part of the time until the player reads its bytes. */
+/** Maximum duration of a request on a slow connection, as a fraction of the time until the player reads its bytes. */
 const aheadPart = 0.25;
 
 /** Segments end on multiples of this, so that holes do not fragment. */

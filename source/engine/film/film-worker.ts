@@ -1,4 +1,4 @@
-// The thread that reads film maps, one after the other. The bytes come from the thread that started it.
+// The thread that reads film maps, one after the other. The thread that started it supplies the bytes.
 import {once} from 'node:events';
 import {parentPort} from 'node:worker_threads';
 import {messageOf} from '../../text/message-of.ts';

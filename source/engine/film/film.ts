@@ -30,7 +30,7 @@ const limits = {requests: 8, bytes: 32 * 1024 * 1024, bytesForPlayer: 64 * 1024 
 /** Maximum bytes at the end of a file that one request covers. */
 const tailBytes = 8 * 1024 * 1024;
 
-/** Serializes reading for downloads at rest: a start may show thousands of them at once. */
+/** Serializes reading for idle downloads: a start may show thousands of them at once. */
 const inBackground = turns();
 
 type FilmFacts = {

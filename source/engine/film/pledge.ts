@@ -34,7 +34,7 @@ const noMinutes =
 
 /**
  * The pledge of a request, without its number. `now`: milliseconds since the epoch. Throws `bad-request`, or `incomplete`
- * while the place of the player in the film is unknown.
+ * while the position of the player in the film is unknown.
  */
 export function pledgeOf(
 	request: SafeRequest,

@@ -15,7 +15,7 @@ export type OriginTraits = {
 	ignoresRange?: boolean;
 	/** It declares a Content-Encoding that its bytes do not have. */
 	mislabels?: boolean;
-	/** When it refused or cut the whole as well as a part, in milliseconds of `performance.now()`. */
+	/** When it refused or truncated the whole file as well as a part, in milliseconds of `performance.now()`. */
 	refusedWholeAt?: number;
 };
 

@@ -37,7 +37,7 @@ export class SparseFile {
 	/** The identity must be read although nothing was written. */
 	#needsIdentity = false;
 	#isRetired = false;
-	/** Another program has cut the file short: it may have lost any byte. */
+	/** Another program has truncated the file: it may have lost any byte. */
 	#isCut = false;
 	/** Bytes written since the last sync: the disk may not take them. */
 	#unsynced = new RangeSet();
@@ -194,7 +194,7 @@ export class SparseFile {
 		}
 	}
 
-	/** How a complete file was changed since it was recorded, at the cost of one stat; whether any file was cut short. */
+	/** How a complete file was changed since it was recorded, at the cost of one stat; whether any file was truncated. */
 	async changeSince(): Promise<'gone' | 'changed' | undefined> {
 		if (this.doubt || this.#isRetired) {
 			return undefined;
