@@ -186,7 +186,10 @@ for (const [name, open] of Object.entries(implementations)) {
 		const {downstream} = await start(t);
 		const {id} = (await downstream.add({url: origin.url, paused: true})).download;
 		await assert.rejects(downstream.makeSafe(id, {bytes: 1, forMs: 1}), withCode('bad-request', /exclude/));
-		await assert.rejects(downstream.makeSafe(id, {bytes: 1, by: 1}), withCode('bad-request', /in the future/));
+		await assert.rejects(
+			downstream.makeSafe(id, {bytes: 1, by: 1}),
+			withCode('bad-request', /in the future/),
+		);
 		for (const beyond of [
 			{bytes: 1, by: 2 ** 53 - 1},
 			{fromMs: 1000, forMs: 2 ** 53 - 1},
