@@ -174,7 +174,7 @@ export type Pledge = {
 	/** Unique among the pledges of the download. */
 	readonly n: number;
 	/**
-	 * Milliseconds of the film; null for a stretch in bytes, also for a file without an index. `toMs` is
+	 * Milliseconds of the film; null for a stretch in bytes, also for a file without a timeline. `toMs` is
 	 * null until the duration of the film is known.
 	 */
 	readonly fromMs: number | null;

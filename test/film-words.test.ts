@@ -269,7 +269,7 @@ dashboardTest(
 );
 
 dashboardTest(
-	'b says that a file without an index has one map',
+	'b says that a file without a timeline has one map',
 	{downloads: [download()], columns: 120, rows: 40},
 	async screen => {
 		await screen.press('b', 'b: only films have a map in minutes');

@@ -130,7 +130,7 @@ test('a pledge beyond the end is refused, and one across the end is cut', () => 
 	});
 });
 
-test('pledged minutes get the bytes of a new version, or the start of a file without an index', () => {
+test('pledged minutes get the bytes of a new version, or the start of a file without a timeline', () => {
 	const pledge = {unit: 'ms', from: 0, to: 10 * minute, orBytes: 8} as const;
 	assert.deepEqual(resolvePledge(pledge, {...facts, map: linear}), {ranges: [{start: 0, end: 50 * MiB}]});
 	const short = {...linear, times: [0, 20 * minute, 100 * minute]};

@@ -7,7 +7,7 @@ const minute = 60 * second;
 const hour = 60 * minute;
 /** A time of day that has passed means tomorrow if that is at most this far away. */
 const tomorrowWithin = 12 * hour;
-/** Bytes from the start, for a file without an index. */
+/** Bytes from the start, for a file without a timeline. */
 const startBytes = 8 * 1024 * 1024;
 
 /** The start of a download, long enough to play at once. */

@@ -324,7 +324,7 @@ export class Pledges implements PledgedRanges {
 		const {map} = facts;
 		const resolved = resolvePledge(pledge, facts);
 		const ranges = 'ranges' in resolved ? resolved.ranges : undefined;
-		// A file without an index has its pledges in bytes.
+		// A file without a timeline has its pledges in bytes.
 		const isTimed = unit === 'ms' && (map !== undefined || ranges === undefined);
 		const missing = ranges && missingOf(ranges, file.present);
 		const stretch = ranges && hullOf(ranges, isTimed && map ? map.index : []);
