@@ -53,7 +53,7 @@ function parse() {
 		},
 	});
 	const {help, version: asksVersion, ...rest} = given;
-	// An absent list comes empty; the settings file may have one.
+	// An absent list is empty here; the settings file may have one.
 	const isGiven = ([, value]: [string, unknown]) => !(Array.isArray(value) && value.length === 0);
 	return {
 		words: input,
@@ -266,7 +266,7 @@ const commandOutput: CommandOutput = {
 };
 
 /**
- * The dashboard needs a terminal that can be drawn on, unless lines are wanted. When URLs come from a pipe, keys are read
+ * The dashboard needs a terminal that can be drawn on, and no flag for lines. When URLs come from a pipe, keys are read
  * from the terminal itself.
  */
 function hasScreen({plain, json}: Settings): boolean {
@@ -346,7 +346,7 @@ function closeLostTerminals(): void {
 	});
 }
 
-/** Resolves when the reader has taken all output, or is gone: a pipe holds 64 KiB. */
+/** Resolves when the reader has read all output, or has closed: a pipe holds 64 KiB. */
 function flushed(stream: NodeJS.WriteStream): Promise<void> {
 	return new Promise(resolve => {
 		stream.on('close', resolve);
@@ -354,7 +354,7 @@ function flushed(stream: NodeJS.WriteStream): Promise<void> {
 	});
 }
 
-/** Aborts `controller` when output fails. A reader that has gone away is no failure. */
+/** Aborts `controller` when output fails. A reader that has closed is no failure. */
 function stopByOutput(controller: AbortController): void {
 	for (const output of [process.stdout, process.stderr]) {
 		output.on('error', error => {
@@ -400,7 +400,7 @@ async function run(): Promise<void> {
 	stopping.abort();
 	const written = Promise.all([flushed(process.stdout), flushed(process.stderr)]);
 	await (isInterrupted ? Promise.race([written, sleep(lastWordsMs)]) : written);
-	// A connection of a player that is still closing must not keep a finished program alive.
+	// A player's connection that is still closing must not keep a finished program alive.
 	process.exit();
 }
 

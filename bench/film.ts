@@ -42,13 +42,13 @@ export async function films(bench: Bench): Promise<void> {
 	await frames(bench);
 }
 
-/** The second part of `films` alone. */
+/** Only the second part of `films`. */
 export async function forecast(bench: Bench): Promise<void> {
 	await makeLong(bench.root);
 	await forecasts(bench);
 }
 
-/** The last part of `films` alone. */
+/** Only the last part of `films`. */
 export async function frame(bench: Bench): Promise<void> {
 	await makeLong(bench.root);
 	await frames(bench);
@@ -173,7 +173,7 @@ async function firstFrames({report, rounds, root, scope}: Bench, name: string, w
 }
 
 /**
- * Milliseconds from the start of mpv until it shows a picture. Its exit comes later: first it plays the sound that it has
+ * Milliseconds from the start of mpv until it shows a picture. It exits later: first it plays the sound that it has
  * buffered. Rejects if it shows none.
  */
 async function firstFrame(t: TestContext, url: string): Promise<number> {

@@ -47,7 +47,7 @@ let readyCost = Infinity;
 /**
  * A virtual machine may return memory that is free for some seconds to its host, and getting it back takes four times as
  * long as writing to it. Allocates and frees what `programs` need that each write `size` bytes, until it is ready.
- * Resolves with false if the host takes it back each time. CPU time tells: a busy machine does not change it.
+ * Resolves with false if the host takes it back each time. Judged by CPU time, which a busy machine does not change.
  */
 export async function readyMemory(size: number, programs: number): Promise<boolean> {
 	const bytes = Math.floor(Math.min(programs * (size + ownMemory), freemem() / 2));

@@ -83,7 +83,7 @@ export function isAtWork(download: Pick<Download, 'status' | 'pledges'>): boolea
 	return isRunning(download) || isPledged(download);
 }
 
-/** Undefined for a download off the list. */
+/** Undefined for a download that is not in the list. */
 export function byId<Listed extends {readonly id: DownloadId}>(
 	downloads: readonly Listed[],
 	id: DownloadId,
@@ -123,7 +123,7 @@ export type Player = {
 	readonly connected: boolean;
 };
 
-/** The last position in a film or sound. */
+/** The last position in a video or audio file. */
 export type Position = {
 	/** Milliseconds from the start. */
 	readonly ms: number;
@@ -167,14 +167,14 @@ export type OpenSegment = {
 export type SegmentUse = 'player' | 'pledge' | 'fill';
 
 /**
- * A stretch of a download to keep on disk for times without a network. It is fetched before the background of all downloads,
- * even of a paused or on-demand download, and never evicted.
+ * A stretch of a download to keep on disk for times without a network. It is fetched before all background downloads, even
+ * for a paused or on-demand download, and never evicted.
  */
 export type Pledge = {
 	/** Unique among the pledges of the download. */
 	readonly n: number;
 	/**
-	 * Milliseconds of the film; null for a stretch in bytes, also in place of the minutes of a file without any. `toMs` is
+	 * Milliseconds of the film; null for a stretch in bytes, also for a file without a timeline. `toMs` is
 	 * null until the duration of the film is known.
 	 */
 	readonly fromMs: number | null;
@@ -225,7 +225,7 @@ export const filmProblems = [
 
 export type FilmProblem = (typeof filmProblems)[number];
 
-/** A film or sound in time. All times are milliseconds from its start. */
+/** A video or audio file in time. All times are milliseconds from its start. */
 export type DownloadFilm = {
 	readonly durationMs: number;
 	/** From the file's index. Otherwise times are interpolated from bytes, and `watchTo` and `stallAt` are estimates. */
@@ -293,7 +293,7 @@ export type Download = {
 	readonly maxConnections: number;
 	/** The server's limit on connections, while the download is queued for one of them; else null. */
 	readonly hostCeiling: number | null;
-	/** Queued because pledges come first, those of other downloads included. */
+	/** Queued because pledges have priority, those of other downloads included. */
 	readonly waitsForPledges: boolean;
 	readonly segments: readonly OpenSegment[];
 	readonly players: readonly Player[];
@@ -336,9 +336,9 @@ export type Download = {
 	readonly exportedTo: string | null;
 	/** Path of the export planned for completion. */
 	readonly exportWhenComplete: string | null;
-	/** Null unless the file is a film or sound with a known index. */
+	/** Null unless the file is a video or audio file with a known index. */
 	readonly film: DownloadFilm | null;
-	/** The reason why a film or sound has no `film`; otherwise null, and until its index was read. */
+	/** The reason why a video or audio file has no `film`; otherwise null, and until its index was read. */
 	readonly filmProblem: FilmProblem | null;
 	/** The folder of the data. */
 	readonly folder: string;
@@ -406,7 +406,7 @@ export interface DownloadEngine {
 	verify(id: DownloadId): Promise<{damaged: ReadonlyArray<readonly [start: number, end: number]>}>;
 	/**
 	 * Fetches a stretch before all downloads in the background, and keeps it until it is lifted. Resolves with the pledge that
-	 * includes the stretch. Rejects with `bad-request`, with `incomplete` while the place of the player is unknown, or with
+	 * includes the stretch. Rejects with `bad-request`, with `incomplete` while the position of the player is unknown, or with
 	 * `disk-full` if the disk has no room for it.
 	 */
 	makeSafe(id: DownloadId, request: SafeRequest): Promise<Pledge>;
@@ -416,7 +416,7 @@ export interface DownloadEngine {
 	moveInQueue(id: DownloadId, by: QueueMove): Promise<void>;
 	/** Limits the bytes per second of all downloads together until the program ends; null for no limit. */
 	setLimitRate(bytesPerSecond: number | null): Promise<void>;
-	/** Resolves with the path of the file, which for `when: 'complete'` may be yet to come. */
+	/** Resolves with the path of the file, which may not exist yet for `when: 'complete'`. */
 	export(id: DownloadId, request: ExportRequest): Promise<{path: string}>;
 	/**
 	 * Resolves with the path of a socket (on Windows the name of a pipe) for mpv's `--input-ipc-server`. A player that listens

@@ -21,7 +21,7 @@ type Lease = {
 
 type Hold = {
 	readonly leases: Set<string>;
-	/** A client that would have put the list in order is gone, or has left that to the others. */
+	/** A client that would have cleaned up the list is gone, or has left that to the others. */
 	isOrphaned: boolean;
 	/** Its state before; undefined if it was not in the list. */
 	readonly before: Download | undefined;
@@ -88,7 +88,7 @@ export class Leases {
 		});
 	}
 
-	/** The engine for the client of a lease. What it stops or removes goes on if another lease holds it. */
+	/** The engine for the client of a lease. A download that it stops or removes continues if another lease holds it. */
 	with(name: string): DownloadEngine {
 		const engine = this.#engine;
 		return overriding(engine, {
@@ -127,7 +127,7 @@ export class Leases {
 		};
 	}
 
-	/** Ends a lease. Undoes only what it has taken over from clients that are gone. */
+	/** Ends a lease. Undoes only the work that it has taken over from lost clients. */
 	release(name: string): void {
 		clearTimeout(this.#leases.get(name)?.timer);
 		this.#leases.delete(name);
@@ -165,7 +165,7 @@ export class Leases {
 		const hold = this.#holds.get(id) ?? {leases: new Set(), isOrphaned: false, before};
 		hold.leases.add(name);
 		this.#holds.set(id, hold);
-		// The client may have gone meanwhile.
+		// The client may have disconnected by now.
 		this.#wait(name, this.#of(name));
 	}
 
@@ -181,7 +181,7 @@ export class Leases {
 		return true;
 	}
 
-	/** Ends the lease if no connection comes in time. */
+	/** Ends the lease unless a client connects in time. */
 	#wait(name: string, lease: Lease): void {
 		clearTimeout(lease.timer);
 		if (lease.connections === 0 && !this.#isClosed) {

@@ -163,10 +163,10 @@ export class DownStream {
 	}
 
 	/**
-	 * Fetches a stretch before all background downloads, of a paused or on-demand download too, and keeps it from eviction
-	 * until `liftPledge`. Resolves once every byte is durably stored; goes on in later runs. Rejects with `bad-request`,
-	 * `disk-full` if the disk has no room for it, `incomplete` if it cannot be made safe or the place of the player is
-	 * unknown, `not-found` after a removal, or the signal's reason, which leaves the pledge.
+	 * Fetches a stretch before all background downloads, even for a paused or on-demand download, and keeps it from eviction
+	 * until `liftPledge`. Resolves once every byte is durably stored; continues in later runs. Rejects with `bad-request`,
+	 * `disk-full` if the disk has no room for it, `incomplete` if it cannot be made safe or the position of the player
+	 * is unknown, `not-found` after a removal, or the signal's reason, which leaves the pledge.
 	 */
 	async makeSafe(url: string, options: SafeOptions = {}): Promise<Pledge> {
 		const request = safeRequestFor(options);
@@ -182,7 +182,7 @@ export class DownStream {
 		await this.#engine.lift(this.#find(url).id, n);
 	}
 
-	/** The last position in a film or sound; null if it was never played. */
+	/** The last position in a video or audio file; null if it was never played. */
 	position(url: string): Position | null {
 		return this.#find(url).position;
 	}

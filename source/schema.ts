@@ -1,4 +1,4 @@
-// Schemas of external values, shared by all entrances. Each entrance words its own errors. Pure.
+// Schemas of external values, shared by all entry points. Each words its own errors. Pure.
 import {
 	DownStreamError,
 	type AddRequest,
@@ -9,7 +9,7 @@ import {
 } from './downstream.ts';
 
 /**
- * Throws the entrance's error for an invalid value. `expected` completes "it must be …"; `path` holds the keys that
+ * Throws the entry point's error for an invalid value. `expected` completes "it must be …"; `path` holds the keys that
  * lead to the value, and is empty for the value itself.
  */
 export type Refuse = (expected: string, path: readonly string[]) => never;

@@ -122,7 +122,7 @@ export const dataSourceChecks: readonly DataSourceCheck[] = Object.entries(check
 		try {
 			await check(source, bytes);
 		} catch (error) {
-			// The first error matters more than an error of dispose.
+			// The first error takes precedence over an error of dispose.
 			await settled(source.dispose(), 'dispose').catch(() => undefined);
 			throw error;
 		}

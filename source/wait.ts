@@ -106,7 +106,9 @@ export async function whenDecided(
 	try {
 		return await until(downstream, look, AbortSignal.any([signal, limit.signal]));
 	} catch {
-		return look() ?? {failure: limit.signal.aborted ? 'not safe in time; it goes on' : 'not safe yet'};
+		return (
+			look() ?? {failure: limit.signal.aborted ? 'not safe in time; fetching continues' : 'not safe yet'}
+		);
 	} finally {
 		clearTimeout(timer);
 	}

@@ -42,7 +42,7 @@ const owners: Record<string, string[]> = {
 };
 
 for (const [name, files] of Object.entries(owners)) {
-	test(`${name} is imported by ${files.join(' and ')} alone`, () => {
+	test(`${name} is imported only by ${files.join(' and ')}`, () => {
 		const users = sources.filter(({imports}) => imports.includes(name)).map(({file}) => file);
 		assert.deepEqual(users.toSorted(), files.toSorted());
 	});

@@ -293,7 +293,7 @@ for (const undoMs of [0, timeout]) {
 	);
 }
 
-test('a download that is deleted for good cannot be restored meanwhile', {timeout}, async t => {
+test('a download cannot be restored while it is deleted permanently', {timeout}, async t => {
 	const {engine, id, folder} = await startKept(t);
 	const deleting = engine.remove(id, {data: 'delete', undoMs: 0});
 	await assert.rejects(engine.restore(id), {code: 'not-found'});
@@ -531,7 +531,7 @@ test('concurrent commands on a changing file never mix versions', {timeout: 60_0
 	}
 });
 
-test('an export of a download that is removed meanwhile says so', async t => {
+test('an export reports that its download was removed', async t => {
 	const origin = await startOrigin(t, {size: 1000, etag: '"v1"'});
 	const {engine} = await startEngine(t);
 	const folder = await temporaryFolder(t);

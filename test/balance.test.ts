@@ -31,7 +31,7 @@ function slowBalance() {
 	return {balance, runs: () => runs};
 }
 
-test('requests of one tick share a balance, and one that took long is followed by a rest', async t => {
+test('requests of one tick share a balance, and a long one is followed by a rest', async t => {
 	t.mock.timers.enable({apis: ['setTimeout']});
 	const {balance, runs} = slowBalance();
 	balance.wake();

@@ -72,7 +72,7 @@ test('a failed read reports its error and frees its block and its slot', async t
 	await truncate(file.path, 10);
 	const pool = new BlockPool();
 	for (let round = 0; round < 20; round++) {
-		await assert.rejects(pool.fill(file, 0, MiB), /cut short by another program/);
+		await assert.rejects(pool.fill(file, 0, MiB), /truncated by another program/);
 	}
 
 	assert.ok(pool.mayReadAhead);

@@ -120,7 +120,7 @@ for (const isComplete of [true, false]) {
 				await link(other, data);
 			},
 		],
-		['cut short', async ({data}) => truncate(data, 3 * MiB + 11)],
+		['truncated', async ({data}) => truncate(data, 3 * MiB + 11)],
 		['emptied', async ({data}) => truncate(data)],
 		['removed', async ({data}) => rm(data)],
 		[

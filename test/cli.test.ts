@@ -38,7 +38,7 @@ test('a requested port that is in use exits with 69', async t => {
 	const storage = await temporaryFolder(t);
 	const serve = await CliProcess.start(t, ['serve', '--port', String(port), '--storage', storage]);
 	assert.equal(await serve.exit(), 69);
-	assert.match(serve.stderr, new RegExp(`Port ${port} .*taken or reserved; --port 0 takes any free one\n$`));
+	assert.match(serve.stderr, new RegExp(`Port ${port} .*taken or reserved; --port 0 takes any free port\n$`));
 });
 
 test('version and help need nothing else', async t => {

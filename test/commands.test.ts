@@ -29,7 +29,7 @@ async function serve(t: TestContext, ...args: string[]) {
 	return {...(await startInstance(t, storage, ...args)), storage};
 }
 
-test('the number of no row finds no other download by its ID', () => {
+test('a number beyond the list finds no download by the start of its ID', () => {
 	const list = [download({id: '9dd60000000000000000000000000000'})];
 	assert.throws(() => findDownload(list, '9'), /no download 9/);
 	assert.throws(() => findDownloads(list, ['9'], list), /no download 9/);

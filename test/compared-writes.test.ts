@@ -61,7 +61,7 @@ test('bytes of another version after cached ones are not written', async t => {
 	assert.deepEqual([...file.present], [{start: 0, end: 16 * KiB}]);
 });
 
-test('bytes that two connections bring at once are written once, and compared', async t => {
+test('bytes that two connections deliver at once are written once, and compared', async t => {
 	const {writes, segment, store, received} = await start(t);
 	const rival = new Segment({start: 0, end: 64 * KiB, for: 'fill', urgent: false});
 	await Promise.all([store(0, 32 * KiB), writes.store(rival, 16 * KiB, content(16 * KiB, 48 * KiB))]);

@@ -123,7 +123,7 @@ test('a command is completed with its own flags, each once unless it may be repe
 	assert.ok(wordsFor('--').includes('--mouse'));
 });
 
-test('the place of a word decides how it is completed', () => {
+test('the position of a word decides how it is completed', () => {
 	for (const [line, expects] of [
 		['pause ', 'ID'],
 		['pause 1 ', 'ID'],

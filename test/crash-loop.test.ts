@@ -52,7 +52,7 @@ async function killAgainAndAgain(t: TestContext, kills: number): Promise<number[
 			// It ended before its first bytes.
 			.catch(() => [undefined, undefined]);
 		next = EngineProcess.load(t);
-		// Most kills come early; every eighth after several checkpoints.
+		// Most kills are early; every eighth follows several checkpoints.
 		await sleep(kill % 8 === 7 ? 1200 + 500 * Math.random() : 1800 * Math.random() ** 3);
 		await running.kill();
 		assert.deepEqual(await players, [undefined, undefined]);

@@ -225,7 +225,7 @@ async function zero(file: string, start: number, end: number): Promise<void> {
 	}
 }
 
-/** What the program told before its end. */
+/** The last report of the program before its end. */
 type Told = {readonly isAdded: boolean; readonly isComplete: boolean; readonly isDone: boolean};
 
 /**
@@ -260,10 +260,7 @@ async function assertContinues(
 
 	const {engine, close} = await startEngine(t, {storageDir});
 	assert.deepEqual(engine.snapshot.banners, []);
-	assert.ok(
-		!isComplete || engine.snapshot.downloads[0]?.completedAt,
-		'it was told to be complete, and is not',
-	);
+	assert.ok(!isComplete || engine.snapshot.downloads[0]?.completedAt, 'it was reported complete, and is not');
 	assert.ok(!isAdded || engine.snapshot.downloads.length === 1, 'the download is gone');
 	const held = await Promise.all(
 		engine.snapshot.downloads.map(async ({id, folder, ranges, present}) => {

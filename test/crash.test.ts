@@ -49,7 +49,7 @@ async function serveUrl(
 	}
 }
 
-test('kill -9 corrupts no recorded byte, and a restart refetches samples alone', async t => {
+test('kill -9 corrupts no recorded byte, and a restart refetches only samples', async t => {
 	const size = 48 * MiB;
 	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
 	const storage = await temporaryFolder(t);

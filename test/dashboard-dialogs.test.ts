@@ -328,7 +328,7 @@ dashboardTest(
 	'a partial file is exported with zeros in its gaps',
 	{downloads: [film()], columns: 100, rows: 24},
 	async (screen, downstream) => {
-		await screen.press('e', '(•) when finished (250 of 1000 MiB now)');
+		await screen.press('e', '(•) when complete (250 of 1000 MiB now)');
 		await screen.press(['down', 'space'], '(•) now, gaps filled with zeros');
 		await screen.answer('enter', 'Exported to');
 		assert.deepEqual(downstream.calls, [
@@ -361,12 +361,12 @@ dashboardTest(
 	'arrows stay within a choice below each other, and Tab leaves it',
 	{downloads: [film()], columns: 100, rows: 24},
 	async screen => {
-		await screen.press('e', '(•) when finished');
+		await screen.press('e', '(•) when complete');
 		await screen.press(['down', 'down'], '(•) now, gaps filled with zeros');
-		await screen.press('up', '(•) when finished');
+		await screen.press('up', '(•) when complete');
 		await screen.press('up', '(•) now, gaps filled with zeros');
 		await screen.press(['tab', 'right'], '(•) move');
-		await screen.press(['shift+tab', 'down'], '(•) when finished');
+		await screen.press(['shift+tab', 'down'], '(•) when complete');
 		// Beside each other, they leave the vertical arrows to the fields.
 		await screen.press(['tab', 'up', 'down'], '(•) now, gaps filled with zeros');
 		assert.match(screen.text, /\(•\) move/);
@@ -415,7 +415,7 @@ dashboardTest(
 		await screen.press('t');
 		await screen.type('0');
 		await screen.press(['tab', 'space'], '(•) film.mkv (now no limit)');
-		await screen.shows('Kept with the download.');
+		await screen.shows('Saved with the download.');
 		await screen.answer('enter', 'film.mkv: no limit');
 		assert.deepEqual(downstream.calls, [
 			['setLimitRate', 5 * 1024 * 1024],
@@ -532,10 +532,10 @@ function withoutTimes(text: string): string {
 }
 
 dashboardTest(
-	'w makes minutes safe, and says what they take',
+	'w makes minutes safe, and shows their cost',
 	{downloads: [film(), download({id: idOf(1), name: 'next.mkv'})], columns: 100, rows: 24},
 	async (screen, downstream) => {
-		await screen.press('w', 'It takes 412 MiB, about');
+		await screen.press('w', 'Fetches 412 MiB, about');
 		await screen.shows(/Make safe: film\.mkv/);
 		await screen.type('45');
 		await screen.answer('enter', '"45": write 45m or 1h30m, 200M, or all');
@@ -547,11 +547,11 @@ dashboardTest(
 
 test('the cost of a pledge is at the rate of its download, else at that of all', () => {
 	const pledge = {...blankPledge, missing: 10 * MiB};
-	assert.equal(costWords({...pledge, etaAt: 41_000}, 4 * MiB, 1000), 'It takes 10.0 MiB, about 40s');
-	assert.equal(costWords(pledge, 4 * MiB, 1000), 'It takes 10.0 MiB, about 3s');
+	assert.equal(costWords({...pledge, etaAt: 41_000}, 4 * MiB, 1000), 'Fetches 10.0 MiB, about 40s');
+	assert.equal(costWords(pledge, 4 * MiB, 1000), 'Fetches 10.0 MiB, about 3s');
 	assert.equal(
 		costWords({...pledge, etaAt: 41_000, by: 21_000}, 4 * MiB, 1000),
-		'It takes 10.0 MiB, about 40s; needs 512 KiB/s of your 256 KiB/s',
+		'Fetches 10.0 MiB, about 40s; needs 512 KiB/s of your 256 KiB/s',
 	);
 });
 
@@ -562,16 +562,16 @@ function made({calls}: MemoryDownStream): unknown[][] {
 
 const pledged = {...blankPledge, n: 3, fromMs: 0, toMs: 120_000} as const;
 dashboardTest(
-	'W asks before it makes the start of everything safe, says what that takes, and stops it',
+	'W asks before it makes every start safe, shows the cost, and stops keeping them',
 	{downloads: [film(), download({id: idOf(1), name: 'next.mkv'})], columns: 100, rows: 24},
 	async (screen, downstream) => {
-		await screen.press('W', /It takes 824 MiB, about \d+s; 41\.2 GiB are free/);
+		await screen.press('W', /Fetches 824 MiB, about \d+s; 41\.2 GiB are free/);
 		assert.deepEqual(made(downstream), []);
 		assert.doesNotMatch(screen.text, /Stop keeping/);
 		await screen.answer('esc', {without: 'Make the starts of 2 downloads safe'});
 		assert.deepEqual(made(downstream), []);
 
-		await screen.press('W', 'It takes 824 MiB');
+		await screen.press('W', 'Fetches 824 MiB');
 		await screen.type('45');
 		await screen.answer('enter', 'First "45": write 45m or 1h30m, 200M, or all');
 		await screen.press('ctrl+u');
@@ -594,12 +594,12 @@ dashboardTest(
 );
 
 dashboardTest(
-	'W tells failures, and a disk without room for all',
+	'W reports failures, and a disk without room for all',
 	{downloads: [film(), download({id: idOf(1), name: 'next.mkv'})], columns: 100, rows: 24},
 	async (screen, downstream) => {
 		downstream.change({freeBytes: 500 * 1024 * 1024});
 		await screen.shows('500 MiB free');
-		await screen.press('W', 'It takes 824 MiB, but only 500 MiB are free');
+		await screen.press('W', 'Fetches 824 MiB, but only 500 MiB are free');
 		await screen.press('esc', {without: 'Make the starts'});
 		const makeSafe = downstream.makeSafe.bind(downstream);
 		downstream.makeSafe = async (each, request) => {
@@ -609,7 +609,7 @@ dashboardTest(
 
 			return makeSafe(each, request);
 		};
-		await screen.press('W', 'It takes at least 412 MiB, about');
+		await screen.press('W', 'Fetches at least 412 MiB, about');
 		await screen.answer('enter', 'Fetching the first 2m of 1 of 2 downloads. film.mkv: It is broken');
 	},
 );

@@ -60,15 +60,11 @@ dashboardTest(
 	},
 );
 
-dashboardTest(
-	'a dialog stands over the list',
-	{downloads: films(2), columns: 100, rows: 30},
-	async screen => {
-		const text = await screen.press('x', 'Remove this download?');
-		assert.match(text, /film-1\.mkv/);
-		assert.match(text, /Stream +http/);
-	},
-);
+dashboardTest('a dialog covers the list', {downloads: films(2), columns: 100, rows: 30}, async screen => {
+	const text = await screen.press('x', 'Remove this download?');
+	assert.match(text, /film-1\.mkv/);
+	assert.match(text, /Stream +http/);
+});
 
 dashboardTest(
 	'the docked details of a small screen show the stream URL and no empty facts',
@@ -230,9 +226,9 @@ dashboardTest(
 	},
 	async (screen, downstream) => {
 		await screen.press('j', '▸ · other.mkv');
-		await screen.press('K', 'Press again to stop fixed.mkv: its server would start over from 0');
+		await screen.press('K', 'Press again to stop fixed.mkv: it would start over from 0');
 		assert.deepEqual(downstream.calls, []);
-		await screen.press('K', 'fixed.mkv waits in the queue now');
+		await screen.press('K', 'fixed.mkv is queued now');
 		await screen.press('G', '▸ · late.mkv');
 		await screen.press(['^', '^'], () => downstream.calls.length === 2);
 		assert.deepEqual(downstream.calls, [
@@ -283,7 +279,7 @@ dashboardTest(
 		assert.deepEqual(screen.printed[0], [film!.name, film!.streamUrl, film!.url, '/home/user/film.mkv', '']);
 		downstream.change({downloads: films(1, {present: 0, ranges: []})});
 		await screen.shows(/ 0% /);
-		await screen.press('V', 'Nothing of film-0.mkv to check yet');
+		await screen.press('V', 'No data to check yet in film-0.mkv');
 	},
 );
 
@@ -406,7 +402,7 @@ dashboardTest(
 );
 
 dashboardTest(
-	'F1 opens and closes the palette, and a key typed there stands first',
+	'F1 opens and closes the palette, and the command of a typed key is first there',
 	{downloads: films(2), columns: 80, rows: 24},
 	async (screen, downstream) => {
 		await screen.press('\u001BOP', 'What do you want to do?');
@@ -428,12 +424,7 @@ for (const ascii of [true, false]) {
 		async screen => {
 			await screen.press('?', 'What do you want to do?');
 			await screen.press('up', ascii ? 'E exporting' : '» exporting');
-			for (const meaning of [
-				'~ waiting',
-				'41:07 now playing',
-				'a part of it is here',
-				'to be made safe (w)',
-			]) {
+			for (const meaning of ['~ waiting', '41:07 now playing', 'partly on disk', 'to be made safe (w)']) {
 				assert.ok(screen.text.includes(meaning), meaning);
 			}
 		},
@@ -535,7 +526,7 @@ dashboardTest(
 			/Fetching +3 of 4 connections: for a player from 1\.00 KiB; filling from 2\.00 and 3\.00 MiB$/m,
 		);
 		assert.match(screen.text, /Last error \d\d:\d\d connection reset, recovered/);
-		assert.match(screen.text, /Export +when it is finished, to \/home\/user\/film\.mkv/);
+		assert.match(screen.text, /Export +when complete, to \/home\/user\/film\.mkv/);
 		assert.match(screen.text, /Checksum +sha256:ab/);
 		assert.match(screen.text, /Map {2}1 cell = /);
 		await screen.press(']', '── film-1.mkv');
@@ -660,7 +651,7 @@ for (const rows of [24, 40]) {
 		`docked details on ${rows} rows show a planned export`,
 		{downloads: films(1, {exportWhenComplete: '/films/a.mkv'}), columns: 100, rows},
 		async screen => {
-			await screen.shows(/^ Export +when it is finished, to \/films\/a\.mkv$/m);
+			await screen.shows(/^ Export +when complete, to \/films\/a\.mkv$/m);
 		},
 	);
 }
@@ -698,7 +689,7 @@ const refused = (index: number, message: string, status?: number) =>
 	});
 
 dashboardTest(
-	'a failed row shows the start of the cause and the key that helps',
+	'a failed row shows the start of the cause and the key of its remedy',
 	{
 		downloads: [
 			refused(0, '403 Forbidden from cdn.example.org: the link may have expired', 403),
@@ -726,7 +717,7 @@ dashboardTest(
 const resting = {bytesPerSecond: 0, connections: 0, segments: []};
 
 dashboardTest(
-	'idle rows give the reason of their wait',
+	'idle rows give the reason for their wait',
 	{
 		downloads: [
 			...films(2, {status: 'queued', present: 0, ranges: [], ...resting}),
@@ -820,7 +811,7 @@ dashboardTest(
 );
 
 dashboardTest(
-	'pausing says what it does not stop',
+	'pausing reports the activities that continue',
 	{downloads: films(2, {players: [nobodyWaits]}), columns: 80, rows: 24},
 	async screen => {
 		await screen.press('p', 'Paused film-0.mkv; still serving a player');
@@ -839,7 +830,7 @@ dashboardTest(
 );
 
 dashboardTest(
-	'a roomy screen shows long names whole',
+	'a large screen shows long names whole',
 	{downloads: films(1, {name: `${'x'.repeat(60)}.mkv`}), columns: 160, rows: 40},
 	async screen => {
 		await screen.shows(`${'x'.repeat(60)}.mkv `);
@@ -883,7 +874,7 @@ dashboardTest(
 );
 
 dashboardTest(
-	'a wide row has a chart of its last seconds until it has stood still that long',
+	'a wide row has a chart of its last seconds until it has been idle that long',
 	{downloads: films(1), columns: 200, rows: 60},
 	async (screen, downstream) => {
 		await screen.shows(/MiB\/s {2}[▁-█]+ /);
@@ -985,7 +976,7 @@ dashboardTest(
 );
 
 dashboardTest(
-	'a narrow screen gives the reason in few words, and tabs by their symbols',
+	'a narrow screen shows short reasons, and tabs as symbols',
 	{
 		downloads: [
 			...films(1, {
@@ -1048,7 +1039,7 @@ dashboardTest(
 );
 
 dashboardTest(
-	'details of a download that waits for its first response say nothing of nothing',
+	'details of a download that waits for its first response omit unknown facts',
 	{
 		downloads: [
 			download({

@@ -113,7 +113,7 @@ dashboardTest(
 );
 
 dashboardTest(
-	'commands in the details act on that download alone, whatever is marked',
+	'commands in the details act only on that download, whatever is marked',
 	{downloads: films(3)},
 	async (screen, downstream) => {
 		await screen.press([' ', ' '], '2 marked; p, x, e, c act on them');
@@ -128,7 +128,7 @@ dashboardTest(
 );
 
 dashboardTest(
-	'g seeks to a typed time, or gives the reason against it',
+	'g seeks to a typed time, or reports the error in it',
 	{downloads: [playing]},
 	async (screen, downstream) => {
 		await screen.press('enter', 'g go to');
@@ -156,7 +156,7 @@ dashboardTest(
 );
 
 dashboardTest(
-	'a click on the bar jumps, and the wheel does not',
+	'a click on the bar seeks, and the wheel does not',
 	{downloads: [playing]},
 	async (screen, downstream) => {
 		await screen.press('enter', 'g go to');
@@ -323,7 +323,7 @@ dashboardTest(
 );
 
 dashboardTest(
-	'a player that has left the film is no fact beside the place where it was left',
+	'a player that has left the film is not listed beside its last position',
 	{downloads: [download({position, players: [{...asks, id: '1', name: 'mpv', connected: false}]})]},
 	async screen => {
 		await screen.shows(/Left off +at 41:07; o continues there$/m);

@@ -89,7 +89,7 @@ for (const [columns, rows] of [
 		terminal.press('up');
 		await terminal.shows('a player reads here');
 		terminal.press('esc');
-		// The palette stands over the list.
+		// The palette covers the list.
 		await terminal.shows(/^(?![^]*What do you want)/);
 
 		terminal.press('e');
@@ -99,7 +99,7 @@ for (const [columns, rows] of [
 		terminal.press(path.join(folder, 'xjkq?.mkv'));
 		await terminal.shows('xjkq?.mkv');
 		terminal.press('enter');
-		await terminal.shows('Will be exported when it is finished');
+		await terminal.shows('Will be exported when complete');
 
 		terminal.press('j');
 		await terminal.shows(/▸ ↓ second\.mkv/);
@@ -158,7 +158,7 @@ test('q asks first while a download runs', async t => {
 	assert.doesNotMatch(terminal.screen, /Saving/);
 });
 
-test('R continues the downloads of a copy that has ended, on the same screen', async t => {
+test('R continues the downloads of an instance that has quit, on the same screen', async t => {
 	const origin = await startOrigin(t, {size: 120 * MiB, etag: '"v1"', bytesPerSecond: MiB});
 	const storage = await temporaryFolder(t);
 	const {serve} = await startInstance(t, storage, origin.url);
@@ -204,7 +204,7 @@ test('a signal during the start ends the program', async t => {
 		columns: 80,
 		rows: 24,
 	});
-	// The query for the background comes before the screen.
+	// The query for the background precedes the screen.
 	while (!terminal.raw.includes('\u001B]11;?')) {
 		await terminal.nextOutput();
 	}
@@ -231,7 +231,7 @@ test('Ctrl+C twice quits at once and restores every mode', async t => {
 	assert.deepEqual(modesLeft(terminal.raw), []);
 });
 
-test('the end of the terminal ends the program, which releases its storage', async t => {
+test('closing the terminal ends the program, which releases its storage', async t => {
 	const storage = await temporaryFolder(t);
 	const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', storage], {
 		columns: 80,
@@ -408,7 +408,7 @@ test('URLs of the command line that are not added yet are added before the progr
 	assert.equal(list.stdout.trim().split('\n').length, urls.length);
 });
 
-test('a terminal that takes no output stops neither downloads nor the end of the program', async t => {
+test('a terminal that takes no output blocks neither downloads nor the exit of the program', async t => {
 	const origin = await startOrigin(t, {size: MiB, etag: '"v1"'});
 	const folder = await temporaryFolder(t);
 	const args = [

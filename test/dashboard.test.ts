@@ -92,7 +92,7 @@ dashboardTest(
 			/^ {2}» going-out\.bin .* 100% +export 62%$/,
 			/^ {2}✓ empty\.txt .* 0 B +done$/,
 			/^ {2}↓ stalled\.bin .* stalled \d+s/,
-			/^ {2}↓ x+…x+\.mkv .* no seeking +25\.0%/,
+			/^ {2}↓ x+…x+\.mkv .* cannot seek +25\.0%/,
 			/^ {2}· �\[2J�\]0;evil�gpj\.mkv .* on demand$/,
 		];
 		const first = screen.lines.findIndex(line => line.includes('Progress')) + 1;
@@ -344,7 +344,7 @@ dashboardTest(
 	'a failed export keeps the typed path',
 	{downloads: films(1), columns: 80, rows: 24},
 	async (screen, downstream) => {
-		await screen.press('e', 'when finished (250 of 1000 MiB now)');
+		await screen.press('e', 'when complete (250 of 1000 MiB now)');
 		await screen.answer('!');
 		downstream.failure = new DownStreamError('disk-failed', 'Permission denied.');
 		await screen.press('enter', '! Permission denied.');

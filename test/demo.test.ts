@@ -5,7 +5,7 @@ import {TestTerminal} from './support/terminal.ts';
 
 test('on a terminal, the demo names the keys to press and seeks by itself', async t => {
 	const terminal = await TestTerminal.start(t, ['demo', '--port', '0'], {columns: 80, rows: 24});
-	await terminal.shows(/press o, or c .*Jump anywhere\.\n.*The demo jumps, too/);
+	await terminal.shows(/press o; or press c .*Seek anywhere\.\n.*The demo seeks too/);
 	await terminal.shows(/demo-player 1\.0/);
 	await terminal.shows(/demo-melody\.wav +.*┃/);
 	await terminal.shows(/ \? help  q quit/);

@@ -361,7 +361,7 @@ test(
 );
 
 test(
-	'data that another program removes, replaces or cuts short during the download is fetched again',
+	'data that another program removes, replaces or truncates during the download is fetched again',
 	{timeout, skip: isWindows && 'open files cannot be removed there'},
 	async t => {
 		const damages: Array<(data: string) => Promise<void>> = [

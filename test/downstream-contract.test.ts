@@ -186,7 +186,10 @@ for (const [name, open] of Object.entries(implementations)) {
 		const {downstream} = await start(t);
 		const {id} = (await downstream.add({url: origin.url, paused: true})).download;
 		await assert.rejects(downstream.makeSafe(id, {bytes: 1, forMs: 1}), withCode('bad-request', /exclude/));
-		await assert.rejects(downstream.makeSafe(id, {bytes: 1, by: 1}), withCode('bad-request', /time to come/));
+		await assert.rejects(
+			downstream.makeSafe(id, {bytes: 1, by: 1}),
+			withCode('bad-request', /in the future/),
+		);
 		for (const beyond of [
 			{bytes: 1, by: 2 ** 53 - 1},
 			{fromMs: 1000, forMs: 2 ** 53 - 1},
@@ -401,12 +404,12 @@ test('when the instance ends, its client shows that and finds the next one', asy
 				}
 			});
 		});
-	const ended = 'The running instance has ended';
+	const ended = 'The running instance has quit';
 	const lost = shows(() => client.snapshot.banners.includes(ended));
 	await first.close();
 	await lost;
 	assert.equal(client.snapshot.downloads.length, 1);
-	await assert.rejects(client.pause(id), withCode('not-found', /has ended$/));
+	await assert.rejects(client.pause(id), withCode('not-found', /has quit$/));
 	const found = shows(() => !client.snapshot.banners.includes(ended));
 	current = await startEngine(t, {storageDir: first.storageDir});
 	await found;
@@ -434,6 +437,6 @@ test('a client with a wrong key, or without an instance, rejects with a sentence
 	await close();
 	await assert.rejects(
 		ControlClient.connect({origin: proxy.origin, key: engine.key}),
-		withCode('not-found', /has ended/),
+		withCode('not-found', /has quit/),
 	);
 });

@@ -52,7 +52,7 @@ test('the life of a download, line by line', () => {
 		connected: true,
 	};
 	assert.deepEqual(lines.next(snapshot({...later, players: [player]}), at(36)), [
-		'14:02:47 [1] player mpv 0.38 connected, reads at 62.0%',
+		'14:02:47 [1] player mpv 0.38 connected, reading at 62.0%',
 	]);
 	const done: Download = {...later, present: 100 * MiB, status: 'complete', completedAt: at(60)};
 	assert.deepEqual(lines.next(snapshot(done), at(60)), ['14:03:11 [1] done  100 MiB in 1m00s']);
@@ -92,7 +92,7 @@ test('a player that connected and disconnected between two snapshots is reported
 	lines.next(snapshot({...known, players: [old]}), at(0));
 	const both = {...known, players: [old, player]};
 	assert.deepEqual(lines.next(snapshot(both), at(1)), [
-		'14:02:12 [1] player mpv 0.38 connected, reads at 1.0%',
+		'14:02:12 [1] player mpv 0.38 connected, reading at 1.0%',
 	]);
 	assert.deepEqual(lines.next(snapshot({...both}), at(2)), []);
 });
@@ -142,7 +142,7 @@ test('numbers are those of the list, also after a removal', () => {
 	assert.deepEqual(lines.next(snapshot(second), at(2)), ['14:02:13 [2] removed']);
 });
 
-test('the time left is told of a download that comes to an end', () => {
+test('the time left is reported for a download that will end', () => {
 	const moving = {present: 25 * MiB, bytesPerSecond: 5 * MiB, bytesPerSecondLong: 5 * MiB};
 	const cases: Array<[change: Partial<Download>, seconds: number, line: string | undefined]> = [
 		[{}, 15, '25.0%  25.0 of 100 MiB  5.00 MiB/s  15s left'],
@@ -213,7 +213,7 @@ test('each reason to wait is announced once until data arrives', () => {
 	];
 	const {id} = known;
 	assert.deepEqual(show(waiting, 1), [
-		'14:02:12 [1] waits  a.example: connection refused; retry in 8s',
+		'14:02:12 [1] waiting  a.example: connection refused; retry in 8s',
 		{event: 'waiting', id, code: error.code, message: error.message, retryAt: at(9)},
 	]);
 	assert.deepEqual(show({}, 9), []);

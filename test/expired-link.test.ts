@@ -10,7 +10,7 @@ const errors: Array<[code: ErrorCode, status: number | undefined, message: strin
 	['origin-refused', 401, '401 Unauthorized: a.example needs a token', true],
 	['origin-refused', 403, '403 Forbidden from a.example', true],
 	['origin-refused', 404, '404: no such file on the server a.example', true],
-	['origin-refused', 410, '410 Gone: a.example does not have the file any more', true],
+	['origin-refused', 410, '410 Gone: a.example no longer has the file', true],
 	['origin-sent-page', 200, 'a.example sent a web page instead of the file', true],
 	['origin-refused', 451, '404.example responds with status 451', false],
 	['origin-refused', undefined, "404.example leads to this program's own stream", false],

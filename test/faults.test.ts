@@ -304,7 +304,7 @@ const cases: Case[] = [
 			[401, /401.*needs a user name and password/],
 			[403, /403.*the link may have expired/],
 			[404, /404: no such file/],
-			[410, /410.*does not have the file any more/],
+			[410, /410.*no longer has the file/],
 			[416, /416.*refuses the requested range/],
 			[451, /responds with status 451/],
 		] as const
@@ -710,7 +710,7 @@ for (const [says, name] of [
 	});
 }
 
-test('an origin that takes two connections soon gets no more', {timeout}, async t => {
+test('an origin that accepts two connections soon gets no more', {timeout}, async t => {
 	const faults = await startFaultOrigin(t, {size: 16 * MiB, etag, bytesPerSecond: 4 * MiB});
 	const {engine} = await startEngine(t, {connections: 8});
 	const {download} = await engine.add({url: faults.urlOf('limit', {connections: 2})});

@@ -153,13 +153,13 @@ dashboardTest(
 		assert.doesNotMatch(screen.text, /@@@/);
 		downstream.change({downloads: [download({film: {...film, tracks: []}})]});
 		await screen.shows('1:20 ·  ·');
-		await screen.press('i', 'i: this download has no picture');
+		await screen.press('i', 'i: this download has no video');
 		downstream.change({downloads: [download({film: {...film, exact: false, playable: []}})]});
 		await screen.shows('times are estimates');
 		await screen.press('i', 'i: the times of this film are estimates, so frames need the complete file');
 		downstream.change({downloads: [download({type: 'video/mp4'})]});
 		await screen.shows({without: '1:20'});
-		await screen.press('i', 'i: frames need the index of the film, which is not known');
+		await screen.press('i', 'i: frames need the index of the film, which has not been read');
 	},
 );
 

@@ -102,7 +102,7 @@ test('playable minutes are shown in full, and in a narrow column', () => {
 	assert.deepEqual([shown(26), shown(18), shown(9)], ['to 1:02:10 of 1:35:02', 'to 1:02:10', '>1:02:10']);
 });
 
-test('where no whole stretch is here, a playing player has what it needs as it arrives', () => {
+test('without a whole stretch on disk, a playing player gets its bytes as they arrive', () => {
 	const {linked, reader} = players;
 	for (const showing of [{playback: linked}, {players: [reader]}, {players: [{...reader, blocked: true}]}]) {
 		const playing = of(seekedPast, showing);
@@ -155,7 +155,7 @@ test('the map in minutes has an axis, and fits its width', () => {
 	}
 });
 
-test('a row tells how far a pledge makes the film safe, unless its player stalls or more can be watched', () => {
+test('a row shows how far a pledge makes the film safe, unless its player stalls or more can be watched', () => {
 	const pledge = {...blankPledge, fromMs: 0, toMs: 75 * minute, safeToMs: 62 * minute, start: 0, end: 9};
 	const met = {...pledge, toMs: 62 * minute, state: 'safe'} as const;
 	const player = {id: '1', name: 'mpv', offset: 0, ready: 0, readyMs: null, blocked: false, connected: true};
@@ -188,7 +188,7 @@ test('missing minutes of a pledge are marked on the map', () => {
 });
 
 dashboardTest(
-	'a complete film keeps its time line, with the place to continue at',
+	'a complete film keeps its timeline, with the position to continue at',
 	{
 		downloads: [
 			of(
@@ -202,8 +202,8 @@ dashboardTest(
 	async screen => {
 		await screen.shows(/^ 0:00 █+┃█+ 1:35:02$/m);
 		await screen.press('enter', /^ 0:00 █+┃█+ 1:35:02$/m);
-		// A map of its bytes would tell nothing.
-		await screen.press('b', 'b: every byte is here, so there is no map of bytes');
+		// A map of its bytes would show nothing.
+		await screen.press('b', 'b: the download is complete, so there is no map in bytes');
 		assert.match(screen.text, /^ 0:00 █+┃█+ 1:35:02$/m);
 		assert.doesNotMatch(screen.text, /1 cell =/);
 	},
@@ -269,10 +269,10 @@ dashboardTest(
 );
 
 dashboardTest(
-	'b says that a file without minutes has one map',
+	'b says that a file without a timeline has one map',
 	{downloads: [download()], columns: 120, rows: 40},
 	async screen => {
-		await screen.press('b', 'b: only a film has a map of minutes');
+		await screen.press('b', 'b: only films have a map in minutes');
 	},
 );
 

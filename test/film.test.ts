@@ -154,7 +154,7 @@ test('a stored map is used after a restart, and a damaged one is read again', ne
 	}
 });
 
-test('the map of a download at rest is read once a client asks', needsFfmpeg, async t => {
+test('the map of an idle download is read once a client requests it', needsFfmpeg, async t => {
 	const origin = await serveFilm(t, await makeFilm('front.mp4'));
 	const {engine, close, storageDir} = await startEngine(t);
 	const {download} = await engine.add({url: origin.urlOf('/front.mp4')});
@@ -258,7 +258,7 @@ test('a file that is not a film, or has a damaged index, downloads too', needsFf
 	}
 });
 
-test('an index that points anywhere is given up after eight requests', needsFfmpeg, async t => {
+test('a scattered index is abandoned after eight requests', needsFfmpeg, async t => {
 	const bytes = Buffer.from(await makeFilm('large-fragments.mp4'));
 	const random = randomOf(0);
 	for (let table = bytes.indexOf('tfra'); table !== -1; table = bytes.indexOf('tfra', table + 4)) {

@@ -31,5 +31,5 @@ test('an instance that neither answers nor ends is an error', async t => {
 	const lock = await StorageLock.acquire(storage);
 	t.after(() => lock.release());
 	await lock.publish(await closedOrigin());
-	await assert.rejects(attach(storage), /has ended/);
+	await assert.rejects(attach(storage), /has quit/);
 });

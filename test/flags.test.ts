@@ -66,7 +66,7 @@ test('a checksum needs a single URL, and a mismatch fails', async t => {
 	assert.match(two.stderr, /--checksum: it applies to a single URL, but 2 were given/);
 });
 
-test('--allow-origin lets a web page play, --open-stream lets anybody without the key', async t => {
+test('--allow-origin lets a web page play, --open-stream lets anyone play without the key', async t => {
 	const origin = await startOrigin(t, {size: 1000});
 	const storage = path.join(await temporaryFolder(t), 'storage');
 	const {

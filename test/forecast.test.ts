@@ -12,7 +12,7 @@ import {missing} from './support/programs.ts';
 const KiB = 1024;
 const size = 1000;
 
-/** A player that reads 1 byte a second, and shall have 30 ready before pledges. */
+/** A player that reads 1 byte a second, and needs 30 ready before pledges. */
 const reads = (offset: number): Demand => ({
 	offset,
 	end: size,
@@ -45,7 +45,7 @@ test('other players and pledges elsewhere take bytes from a player that is short
 	]);
 	// Both want these bytes.
 	assert.deepEqual(taken(0, [0, 50]), [[100, 150]]);
-	// A pledge from the player on brings its bytes in order.
+	// A pledge from the player on delivers its bytes in order.
 	assert.deepEqual(taken(0, [0], [[20, 900]]), []);
 });
 
@@ -114,7 +114,7 @@ test(
 			(film, {bytesPerSecondLong}) => film.forecastRate > 0 && film.forecastRate === bytesPerSecondLong,
 		);
 
-		// A pledge behind the position comes first during a wait.
+		// A pledge behind the position has priority during a wait.
 		origin.options.bytesPerSecond = 16 * KiB;
 		await engine.update(id, {positionMs: 20_000});
 		const pledge = await engine.makeSafe(id, {fromMs: 0, forMs: 15_000});

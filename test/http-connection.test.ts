@@ -151,11 +151,11 @@ test('a slow connection is not read for a while after each read, unless a reader
 	hurrying.connection.destroy(new Error('the test is over'));
 });
 
-test('fewer bytes gather where rests slow the connection down', async t => {
+test('fewer bytes accumulate where rests slow the connection down', async t => {
 	const began = performance.now();
 	const connected = await connect(t);
 	const {socket, connection} = connected;
-	// Less than may gather at first.
+	// Less than may accumulate at first.
 	const coalescing = {...background, bytes: 100 * KiB};
 	// Too slow for a larger block.
 	await sleep(150);

@@ -1,4 +1,4 @@
-// The position of a player that tells no times, against players whose position is known.
+// The position of a player that reports no times, against players whose position is known.
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {linearMap, type FilmMap} from '../source/engine/film/film-map.ts';
@@ -100,7 +100,7 @@ test('a player that requests picture and sound in turns is followed', () => {
 
 	assert.equal(inference!.isPlaying, true);
 	assert.ok(Math.abs(inference!.ms - 60_000) <= 2000, `${inference!.ms}`);
-	// The next player starts anew.
+	// The next player starts fresh.
 	const {offset} = inference!;
 	const reads = {run: {start: offset, since: 3_600_000}, offset: offset + 20 * MB, isBlocked: false};
 	const next = infer(map, inference, reads, 3_601_000);
@@ -118,7 +118,7 @@ test('a player that only fills its buffer does not play', () => {
 	player.speed = 1;
 	player.play(10);
 	assert.equal(player.inference!.isPlaying, true);
-	// Each request starts anew.
+	// Each request starts fresh.
 	player.request(600_000);
 	player.play(1);
 	assert.equal(player.inference!.isPlaying, false);

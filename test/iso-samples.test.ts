@@ -80,7 +80,7 @@ test('tables without an end have no more samples than there are sizes, or none',
 	});
 });
 
-test('a time is found by halves', () => {
+test('a time is found by bisection', () => {
 	const samples = samplesOf(tables, picture, 7)!;
 	assert.deepEqual(
 		[-1, 0, 199, 200, 1000].map(ms => keyBefore(samples, ms)),

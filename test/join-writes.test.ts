@@ -88,7 +88,7 @@ test('wide characters count two cells, and a covered half makes the other half b
 	}
 });
 
-test('texts outside of their clip or the screen are left out', () => {
+test('texts outside of their clip or the screen are omitted', () => {
 	const frame: Operation[] = [
 		write(0, 0, 'first'),
 		{type: 'clip', clip: {y1: 1, y2: 3}},

@@ -163,7 +163,7 @@ const others: Record<string, Act> = {
 };
 
 for (const [what, act] of Object.entries(others)) {
-	test(`a download goes on after the get that resumed it was killed if somebody ${what}`, async t => {
+	test(`a download continues after the get that resumed it was killed if somebody ${what}`, async t => {
 		const {client, get, id} = await getBeside(t);
 		await act(client, byId(client.snapshot.downloads, id)!, t);
 		await get.kill('SIGKILL');
@@ -202,7 +202,7 @@ test('Ctrl+C in one of two runs of get for a download leaves it to the other', a
 	await until(client, id, ({status}) => status === 'complete');
 });
 
-test('a run of get again, right after a kill, leaves no download in the list', async t => {
+test('another run of get, right after a kill, leaves no download in the list', async t => {
 	const {origin, client, get, storage, files, id} = await getBeside(t);
 	await get.kill('SIGKILL');
 	const again = await startGet(t, storage, '-o', files, origin.urlOf('/new'));

@@ -39,7 +39,7 @@ async function bytesOf(localUrl: string, range?: string): Promise<Buffer> {
 	return Buffer.from(await response.arrayBuffer());
 }
 
-/** A file in memory alone. */
+/** A file that is only in memory. */
 class MemorySource implements DataSource {
 	readonly url: string;
 	isDisposed = false;

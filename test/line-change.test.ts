@@ -66,7 +66,7 @@ test('writing the changed cells over the old line gives the new line', async () 
 	}
 });
 
-test('one changed digit is written alone', () => {
+test('only one changed digit is written', () => {
 	assert.equal(lineChange('\u001B[1ma\u001B[22m 41% b', '\u001B[1ma\u001B[22m 42% b'), '\u001B[4G2');
 	assert.equal(lineChange('same', 'same'), '');
 	assert.equal(lineChange('longer', 'long'), '\u001B[5G\u001B[K');

@@ -418,7 +418,7 @@ const blankFilm: DownloadFilm = {
 	...{position: 0, watchTo: 0, forecastRate: 0, stallAt: null, waitMs: 0, neededRate: 0},
 };
 
-test('the playlist lists started films alone, each at its last position', () => {
+test('the playlist lists only started films, each at its last position', () => {
 	const film = (name: string, ms: number, at: number, watched = false) => ({
 		...blankDownload,
 		film: {...blankFilm, durationMs: 6_000_000},

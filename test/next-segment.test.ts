@@ -57,7 +57,7 @@ test('a waiting player precedes the background', () => {
 	assert.deepEqual(plan, {start: 180 * MiB, end: 180 * MiB + 512 * KiB, for: 'player', urgent: true});
 });
 
-test('read-ahead is late while the connections of a player bring less than it reads, and it has little ready', () => {
+test('read-ahead is late while the connections of a player deliver less than it reads, and it has little ready', () => {
 	const planWith = (rate: number | undefined, changes: Partial<Demand> = {}) =>
 		nextSegment(
 			situation({
@@ -94,7 +94,7 @@ test('a byte about to arrive gets no second segment, and the background continue
 	assert.equal(plan, undefined);
 });
 
-test('a byte that a slow connection would bring late gets a segment of its own', () => {
+test('a byte that a slow connection would deliver late gets its own segment', () => {
 	const startAt = (rate: number, offset: number) =>
 		nextSegment(
 			situation({
@@ -310,7 +310,7 @@ test('no byte of a pledge waits for the background', () => {
 	);
 });
 
-test('a pledge comes after what players wait for and read next, and before the rest of the read-ahead', () => {
+test('a pledge follows the bytes that players wait for and read next, and precedes the rest of the read-ahead', () => {
 	const pledged = [{start: 100 * MiB, end: 110 * MiB}];
 	const blocked = situation({pledged, wanted: [demand({offset: 50 * MiB})]});
 	assert.equal(nextSegment(blocked)?.start, 50 * MiB);
@@ -359,7 +359,7 @@ test('an index is fetched in four parts, or in more by more connections or of th
 	assert.deepEqual(partsOf(18 * MiB), [4 * MiB, 4 * MiB, 4 * MiB, 4 * MiB, 2 * MiB]);
 });
 
-test('smaller rests of a pledge than of the background are split', () => {
+test('smaller remainders of a pledge than of the background are split', () => {
 	const claimed = [{offset: 100 * MiB, end: 100.5 * MiB, rate: MiB}];
 	const pledged = [{start: 100 * MiB, end: 100.5 * MiB}];
 	const state = situation({pledged, claimed, background: false});

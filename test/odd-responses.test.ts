@@ -202,7 +202,7 @@ for (const [words, status, headers, body] of shortWholes) {
 	});
 }
 
-test('a file truncated for good has changed', {timeout}, async t => {
+test('a permanently truncated file has changed', {timeout}, async t => {
 	const {done} = await fetchFrom(t, exchange =>
 		honest(exchange, exchange.count === 0 ? film : Buffer.from('a short file'), {headers: ['ETag: "v1"']}),
 	);

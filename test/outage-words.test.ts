@@ -39,13 +39,13 @@ test('an outage has the time since the first failure, and the next attempt of an
 		'cdn.example.org cannot be reached. 2 downloads wait and will continue.',
 	);
 	assert.deepEqual(timedOutage(outage!, now), [
-		'cdn.example.org has not answered for 3m. 2 downloads wait; retrying in 30 s, r retries now.',
-		'cdn.example.org has not answered for 3m; retrying in 30 s, r retries now.',
-		'cdn.example.org has not answered for 3m; retrying in 30 s.',
+		'cdn.example.org has not responded for 3m. 2 downloads wait; retrying in 30 s, r retries now.',
+		'cdn.example.org has not responded for 3m; retrying in 30 s, r retries now.',
+		'cdn.example.org has not responded for 3m; retrying in 30 s.',
 	]);
 	assert.match(
 		timedOutage(outage!, now - 170_000)[0]!,
-		/^cdn\.example\.org has not answered\. 2 downloads wait; /,
+		/^cdn\.example\.org has not responded\. 2 downloads wait; /,
 	);
 });
 
@@ -82,7 +82,7 @@ dashboardTest(
 	async (screen, downstream) => {
 		const banners = outagesOf(downstream.snapshot.downloads).map(outage => outageSentence(outage));
 		downstream.change({banners: [...banners, 'Disk full.']});
-		await screen.shows(/^! cdn\.example\.org has not answered for 3m; retrying in \d+ s, r retries now\.$/m);
+		await screen.shows(/^! cdn\.example\.org has not responded for 3m; retrying in \d+ s, r retries now\.$/m);
 		assert.match(screen.text, /^! Disk full\.$/m);
 		screen.resize(120, 24);
 		await screen.shows(/^! .* for 3m\. 2 downloads wait; retrying in \d+ s, r retries now\.$/m);

@@ -104,7 +104,7 @@ test('a wait for pledges names the download that is due first, and the command t
 	const downloads = [queued, pledged('later.mp4', null), pledged('film.mp4', 9)];
 	assert.equal(
 		behindPledge(queued, downloads),
-		'queued behind film.mp4, which is made safe first; "downstream-tui safe 3 off" lifts that',
+		'queued behind film.mp4, which is being made safe; "downstream-tui safe 3 off" lifts the pledge',
 	);
 	assert.equal(behindPledge({...queued, waitsForPledges: false}, downloads), undefined);
 	assert.equal(behindPledge(queued, [queued]), undefined);

@@ -321,7 +321,7 @@ test('a complete film plays to its end', () => {
 	assert.equal(filmView(map, {present, isComplete: true}, end).watchTo, 60_000);
 });
 
-test('a stored map takes 16 KiB at most and is read for its version and size alone', () => {
+test('a stored map takes 16 KiB at most and is read only for its version and size', () => {
 	fc.assert(
 		fc.property(maps, map => {
 			assert.deepEqual(decodeMap(encodeMap(map, 3, size), 3, size), map);

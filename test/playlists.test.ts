@@ -63,7 +63,7 @@ for (const [what, text, type] of [
 	});
 }
 
-test('detection stops early in a file that starts with comments alone', async () => {
+test('detection stops early in a file that starts with only comments', async () => {
 	const comments = '<!---->'.repeat(1000);
 	assert.equal(await sniffType(Buffer.from(`${comments}<MP`)), undefined);
 });

@@ -1,4 +1,4 @@
-// The bytes of pledges, their merging, their requests in words, and how they are told. Pure.
+// The bytes of pledges, their merging, their requests in words, and their descriptions. Pure.
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import * as fc from 'fast-check';
@@ -94,11 +94,11 @@ const linear: FilmMap = {
 };
 
 for (const [what, request, code, sentence] of [
-	['minutes of a file without any', {forMs: 1}, 'bad-request', /has no minutes; name bytes instead$/],
+	['minutes of a file without any', {forMs: 1}, 'bad-request', /its times are unknown; give bytes instead$/],
 	['minutes and bytes', {forMs: 1, bytes: 1}, 'bad-request', /exclude each other/],
 	['two places', {from: 'start', fromMs: 1, forMs: 1}, 'bad-request', /^from and fromMs exclude/],
-	['bytes from a time', {fromMs: 1, bytes: 1}, 'bad-request', /^fromMs goes with forMs/],
-	['a time that has passed', {bytes: 1, by: now}, 'bad-request', /^by must be a time to come$/],
+	['bytes from a time', {fromMs: 1, bytes: 1}, 'bad-request', /^fromMs applies to forMs/],
+	['a time that has passed', {bytes: 1, by: now}, 'bad-request', /^by must be in the future$/],
 ] as const) {
 	test(`a pledge is refused: ${what}`, () => {
 		assert.throws(
@@ -130,7 +130,7 @@ test('a pledge beyond the end is refused, and one across the end is cut', () => 
 	});
 });
 
-test('pledged minutes get the bytes of a new version, or the start of a file without minutes', () => {
+test('pledged minutes get the bytes of a new version, or the start of a file without a timeline', () => {
 	const pledge = {unit: 'ms', from: 0, to: 10 * minute, orBytes: 8} as const;
 	assert.deepEqual(resolvePledge(pledge, {...facts, map: linear}), {ranges: [{start: 0, end: 50 * MiB}]});
 	const short = {...linear, times: [0, 20 * minute, 100 * minute]};
@@ -242,7 +242,7 @@ const words: Array<[given: Parameters<typeof safeRequestOf>[0], expected: SafeRe
 	[{amount: '1:99:00'}, /^"1:99:00": write/],
 	[{amount: ''}, /^"": write/],
 	[{amount: '45m', from: '99'}, /^"99": write a time such as 41:07, player or start$/],
-	[{amount: '5M', from: '41:07'}, /^"41:07": bytes begin at start or at player/],
+	[{amount: '5M', from: '41:07'}, /^"41:07": bytes begin at start or player/],
 	[
 		{amount: '45m', by: '18:40'},
 		/^"18:40": it has passed; for tomorrow give the date too, such as 2026-11-30T18:40$/,
@@ -317,7 +317,7 @@ for (const [expected, pledge, beside] of [
 	});
 }
 
-test('the error of a download is not repeated as the reason against its pledge', () => {
+test('the error of a download is not repeated as the reason of its pledge', () => {
 	const message = '404: no such file';
 	const error = {code: 'origin-refused', message, at: 0} as const;
 	const pledges = [{...blankPledge, state: 'impossible', reason: message} as const];

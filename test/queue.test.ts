@@ -159,7 +159,7 @@ test('the turns of a failing host go to attempts under way, then to pledges trie
 	assert.deepEqual(placesNamed(downloads, 2).pledges, ['d', 'c', 'b', 'e']);
 });
 
-test('a pledge from a slow host delays the background from this host alone', () => {
+test('a pledge from a slow host delays only the background from this host', () => {
 	const other = {attempts: attempts({host: 'b.example'})};
 	const downloads = [queued('a'), queued('b', other), queued('c', due(9, {hasWorked: true}, true))];
 	assert.deepEqual(placesNamed(downloads, 2), {background: ['b'], pledges: ['c'], yields: ['a', 'c']});

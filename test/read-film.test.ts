@@ -206,7 +206,7 @@ test('a film that ends before its last packet is refused', needsFfmpeg, async ()
 	await assert.rejects(mapOf(bytes.subarray(0, bytes.length / 2)), {problem: 'past-end'});
 });
 
-test('a film whose edits leave out media has estimates', needsFfmpeg, async () => {
+test('a film whose edits omit media has estimates', needsFfmpeg, async () => {
 	const bytes = await makeFilm('tail.mp4');
 	const edits = bytes.indexOf('elst') - 4;
 	const withEdits = (...mediaTimes: number[]) => {
@@ -234,7 +234,7 @@ test('a film whose edits leave out media has estimates', needsFfmpeg, async () =
 	assert.equal(await isExact(0, 100_000), false);
 });
 
-test('sounds in a row in one Ogg file have the length of all, as an estimate', needsFfmpeg, async () => {
+test('chained sounds in one Ogg file have the total length, as an estimate', needsFfmpeg, async () => {
 	const first = await makeFilm('sound.ogg');
 	const second = Buffer.from(first);
 	// Another serial number in each page.

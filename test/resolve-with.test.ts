@@ -137,7 +137,7 @@ test('after a restart, the recorded command runs and cached bytes are kept', asy
 	assert.equal(firstWrongByte(Buffer.from(await part.arrayBuffer()), 0), -1);
 	const {present} = downloadOf(first.engine, download.id);
 	await first.close();
-	// The link has expired meanwhile.
+	// The link has expired by now.
 	await useUp(download.url);
 
 	const before = resolver.faults.origin.requests.length;
@@ -207,7 +207,10 @@ test('the program resolves items for itself and for a running instance', async t
 
 	const bad = await CliProcess.start(t, ['get', item, '--resolve-with', 'yt-dlp -g | head']);
 	assert.equal(await bad.exit(), 2);
-	assert.match(bad.stderr, /--resolve-with "yt-dlp -g \| head": it must be one plain command/);
+	assert.match(
+		bad.stderr,
+		/--resolve-with "yt-dlp -g \| head": it must be a plain command, without shell syntax/,
+	);
 });
 
 /** A resolver that never ends, and its options. `running` resolves with its process and its parent once it runs. */

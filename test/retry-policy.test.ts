@@ -63,7 +63,7 @@ for (const [words, how] of [
 	['accepts no connection', {takesMs: 8000, connections: 1, bytes: 0}],
 	['closes after a thousand bytes', {takesMs: 10, connections: 1, bytes: 1000}],
 ] as const) {
-	test(`an origin that ${words} is retried for ever, with delays that grow to five minutes`, t => {
+	test(`an origin that ${words} is retried forever, with delays that grow to five minutes`, t => {
 		const pauses = pausesOf(t, how, 12 * hour);
 		assert.ok(pauses[0]! >= 375 && pauses[0]! <= 625, `${pauses[0]} ms`);
 		assert.ok(Math.max(...pauses) <= 6.25 * minute, `${Math.max(...pauses)} ms`);
@@ -161,7 +161,7 @@ test('the sleep of the computer does not count as an outage', t => {
 	assert.ok(retries.playerWaitsUntil({since: Date.now() - 10 * hour, isAnswered: false}) > Date.now());
 });
 
-test('each missing response extends the timeout, up to five minutes, for good', t => {
+test('each missing response extends the timeout permanently, up to five minutes', t => {
 	turnClock(t);
 	const retries = new RetryPolicy(() => {}, undefined);
 	const times = [];

@@ -203,7 +203,7 @@ test('two pledged films precede a running background, which continues after them
 	}
 });
 
-test('a pledge delays no other download once its time has passed', async t => {
+test('a pledge delays no other download once its deadline has passed', async t => {
 	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 256 * 1024});
 	const {engine, id} = await addPaused(t, origin, {connections: 1});
 	await engine.makeSafe(id, {bytes: size, by: Date.now() + 3000});
@@ -226,7 +226,7 @@ test('a player gets its byte while pledges run', async t => {
 	assert.equal(pledges[0]!.state, 'pending');
 });
 
-test('a stretch begins where the last player left, not at the index that it has read meanwhile', async t => {
+test('a stretch begins at the position of the last player, not at the index that it has read', async t => {
 	const origin = await startOrigin(t, {size, etag: '"v1"'});
 	const {engine, id} = await addPaused(t, origin);
 	const {streamUrl} = await until(engine, id, () => true);
@@ -277,7 +277,7 @@ test('a pledge continues after kill -9, and no recorded byte is fetched twice', 
 	assert.equal(wait.stdout, 'a.bin: ⚑ safe to 6.00 MiB\n');
 	const minutes = await CliProcess.start(t, ['safe', '1', '45m', '--storage', storage]);
 	assert.equal(await minutes.exit(), 2);
-	assert.match(minutes.stderr, /^downstream-tui: a\.bin: .*has no minutes; name bytes instead\n$/);
+	assert.match(minutes.stderr, /^downstream-tui: a\.bin: .*its times are unknown; give bytes instead\n$/);
 	for (const {range} of origin.requests.slice(first)) {
 		const again = recorded.map(({start, end}) => Math.min(end, range!.end) - Math.max(start, range!.start));
 		// The record of the last second is checked by its neighbors.
@@ -341,7 +341,7 @@ test('get --first fetches the start, and leaves the download paused', async t =>
 	);
 	assert.equal(
 		minutes.stderr,
-		'downstream-tui: film.bin: it has no minutes, so its first 8.00 MiB are safe instead\n',
+		'downstream-tui: film.bin: its times are unknown, so its first 8.00 MiB are safe instead\n',
 	);
 	const complete = await run('10m');
 	assert.match(complete.stdout, /^film\.bin: complete; downstream-tui play [\da-f]{8} plays it\n$/);
@@ -565,7 +565,7 @@ test('safe minutes of a film play without its server', {skip: missing('ffmpeg', 
 	assert.deepEqual([fromMs, toMs, exact, status], [20_000, 30_000, true, 'paused']);
 	assert.ok(safeToMs! >= 30_000 && present < bytes.length * 0.6, String([safeToMs, present]));
 	await origin.close();
-	// A frame, and a packet of sound. A byte that is missing would not come.
+	// A frame, and a packet of sound. A missing byte would not arrive.
 	assert.ok((await playedTo(streamUrl, 20_000, 30_000)) >= 29_800);
 });
 

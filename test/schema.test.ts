@@ -1,4 +1,4 @@
-// One definition of each value, and one sentence at each entrance that names the field in its own words.
+// One definition of each value, and one sentence at each entry point that names the field in its own words.
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {DownStream, type CacheOptions, type TargetOptions} from '../source/index.ts';
@@ -149,7 +149,7 @@ function dialogWith(connections: string): ReturnType<typeof requestOf> {
 	});
 }
 
-test('connections are 1 to 16 at every entrance, each in its own words', async t => {
+test('connections are 1 to 16 at every entry point, each in its own words', async t => {
 	const {engine, proxy} = await startEngine(t);
 	const viaApi = async (connections: number) => {
 		const {body} = await ask(proxy, '/api/downloads', {
@@ -212,7 +212,7 @@ test('connections are 1 to 16 at every entrance, each in its own words', async t
 	}
 });
 
-test('a rate is at least 1024 at every entrance', async t => {
+test('a rate is at least 1024 at every entry point', async t => {
 	const {engine} = await startEngine(t);
 	assert.equal(parseRate('1023'), undefined);
 	assert.equal(parseRate('1K'), 1024);

@@ -1,4 +1,4 @@
-// The rate of a connection tells what another one would gain.
+// The rate of a connection shows the gain of another one.
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
@@ -14,7 +14,7 @@ function answeredSegment(): Segment {
 	return segment;
 }
 
-test('a busy process knows no rate of a connection, whose bytes wait in the socket', async () => {
+test('a busy process measures no rate, because bytes wait in its sockets', async () => {
 	const segment = answeredSegment();
 	for (const end = performance.now() + 1100; performance.now() < end;) {
 		// Busy.
@@ -26,7 +26,7 @@ test('a busy process knows no rate of a connection, whose bytes wait in the sock
 	assert.ok(other.rate! > 0 && other.sustainedRate! > 0);
 });
 
-test('the time of the disk does not count in the rate of a connection', async () => {
+test('time spent on the disk does not count in the rate of a connection', async () => {
 	const [plain, delayed] = [answeredSegment(), answeredSegment()];
 	await sleep(300);
 	delayed.storing = 250;

@@ -34,7 +34,7 @@ test('every flag is in one group of the help', () => {
 	assert.ok(help.split('\n').every(line => line.length <= 118));
 });
 
-test('the help of a command describes a flag for this command alone', () => {
+test('the help of a command describes a flag only for this command', () => {
 	assert.match(commandHelp('safe'), /^ {2}--all +the start of every download$/m);
 	assert.match(commandHelp('list'), /^ {2}--all +include removed downloads that can still be resumed$/m);
 	assert.match(commandHelp('get'), /^ {2}--keep +keep the downloads in the list$/m);
@@ -77,7 +77,7 @@ const wrong: Record<FlagName, [value: string, sentence: RegExp] | undefined> = {
 	all: ['maybe', /^--all "maybe"/],
 	name: undefined,
 	paused: ['maybe', /^--paused "maybe"/],
-	deleteData: ['maybe', /^--delete-data "maybe": it must be true or false/],
+	deleteData: ['maybe', /^--delete-data "maybe": it must be true, false or left out/],
 	port: ['70000', /^--port "70000": it must be a whole number from 0 to 65535$/],
 	config: ['/nowhere/x.json', /^The settings file \/nowhere\/x\.json cannot be read$/],
 	header: ['no colon', /^--header: it must have the form 'Name: value'$/],
@@ -87,7 +87,7 @@ const wrong: Record<FlagName, [value: string, sentence: RegExp] | undefined> = {
 		'ftp://u:geheim@host',
 		/^--proxy "ftp:\/\/\*\*\*@host": it must be written http:\/\/, https:\/\/, socks5:\/\/ or socks5h:\/\//,
 	],
-	resolveWith: ['a | b', /^--resolve-with "a \| b": it must be one plain command$/],
+	resolveWith: ['a | b', /^--resolve-with "a \| b": it must be a plain command, without shell syntax$/],
 	onChange: ['ask', /^--on-change "ask": it must be one of stop, continue, restart$/],
 	allowHtml: ['maybe', /^--allow-html "maybe"/],
 	checksum: ['sha256:12', /^--checksum "sha256:12": it must be md5:/],
@@ -100,21 +100,21 @@ const wrong: Record<FlagName, [value: string, sentence: RegExp] | undefined> = {
 	],
 	connections: ['2.5', /^--connections "2\.5": it must be a whole number from 1 to 16$/],
 	maxActive: ['0', /^--max-active "0": it must be a whole number from 1 to 1000$/],
-	limitRate: ['fast', /^--limit-rate "fast": it must be bytes per second such as 500K or 5M/],
+	limitRate: ['fast', /^--limit-rate "fast": it must be a rate in bytes per second such as 500K or 5M/],
 	onDemand: ['maybe', /^--on-demand "maybe"/],
 	film: ['maybe', /^--film "maybe"/],
 	whenSafe: ['maybe', /^--when-safe "maybe"/],
 	readAhead: [
 		'1K',
-		/^--read-ahead "1K": it must be bytes such as 64M .* at least 65536, or seconds such as 60s/,
+		/^--read-ahead "1K": it must be a size such as 64M .* at least 65536, or seconds such as 60s/,
 	],
 	keepAhead: ['45', /^--keep-ahead "45": it must be a time such as 90s, 10m or 1h30m, or 0 for none$/],
 	next: ['-2m', /^--next "-2m": it must be a time such as/],
 	first: ['45', /^--first "45": write 45m or 1h30m, 200M, or all$/],
 	from: ['1:99:00', /^--from "1:99:00": write a time such as 41:07, player or start$/],
-	by: ['25:00', /^--by "25:00": write a time such as 18:40 or 2026-11-30T18:40, or a span such as 2h$/],
+	by: ['25:00', /^--by "25:00": write a time such as 18:40 or 2026-11-30T18:40, or a duration such as 2h$/],
 	wait: ['maybe', /^--wait "maybe"/],
-	cacheSize: ['5M/s', /^--cache-size "5M\/s": it must be bytes such as 64M or 20G/],
+	cacheSize: ['5M/s', /^--cache-size "5M\/s": it must be a size such as 64M or 20G/],
 	player: undefined,
 	continue: ['maybe', /^--continue "maybe": it must be one of always, ask, never$/],
 	allowOrigin: [
@@ -348,7 +348,7 @@ for (const [stored, sentence] of [
 	[{colour: 'red'}, /settings\.json: "colour" is not a setting; did you mean color\?/],
 	[
 		'{"__proto__": {"port": 1}}',
-		/settings\.json: "__proto__" is not a setting; allowed are storage, export-dir, port/,
+		/settings\.json: "__proto__" is not a setting; the settings are storage, export-dir, port/,
 	],
 	[{constructor: 1}, /settings\.json: "constructor" is not a setting/],
 	[{output: 'x'}, /settings\.json: "output" is not a setting/],

@@ -12,7 +12,7 @@ import {TestTerminal} from './support/terminal.ts';
 /** Arguments of Node that store its loaded modules at the exit, and a function that reads them. */
 async function recordingModules(t: TestContext) {
 	const file = path.join(await temporaryFolder(t), 'modules');
-	// A busy machine needs longer for a `get` than the preparation of TLS waits: it never comes here.
+	// A busy machine needs longer for a `get` than the preparation of TLS waits: it never gets here.
 	const code = `
 		import {writeFileSync} from 'node:fs';
 		const {setTimeout} = globalThis;

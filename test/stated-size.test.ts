@@ -51,7 +51,7 @@ test('a size beyond the request, of a whole response, or known before needs no r
 	assert.deepEqual(await settled(answer, 1000), {size: 1000, isMisstated: false, requests: []});
 });
 
-test('the byte after the part tells whether the file ends there', async () => {
+test('the byte after the part shows whether the file ends there', async () => {
 	const requests = [{start: 1000, end: 1001}];
 	const nothing = part(1000, {start: 1000, end: 1000});
 	assert.deepEqual(await settled(nothing), {size: 1000, isMisstated: false, requests});

@@ -71,7 +71,7 @@ test('plain text is printed to the normal screen, and any key returns', async t 
 	await terminal.shows(/✓ film\.bin/);
 	for (const key of ['enter', 'esc', 'q']) {
 		terminal.press('v');
-		await terminal.shows('Any key goes back');
+		await terminal.shows('Press any key to go back');
 		assert.equal(terminal.isAlternate, false);
 		assert.match(terminal.screen, /^http:\/\/127\.0\.0\.1:\d+\/stream\/[\da-f]{32}\/film\.bin$/m);
 		terminal.press(key);
@@ -246,7 +246,7 @@ test('URLs come from a pipe, and keys from the terminal', {skip: missing('bash')
 	terminal.press('j');
 	await terminal.shows(/▸ ✓ b\.bin/);
 	terminal.press('v');
-	await terminal.shows('Any key goes back');
+	await terminal.shows('Press any key to go back');
 	terminal.press('\r');
 	await terminal.shows(/▸ ✓ b\.bin/);
 	terminal.press('q');

@@ -1,4 +1,4 @@
-// A download is told to be complete once its record is on disk.
+// A download is reported complete once its record is on disk.
 import assert from 'node:assert/strict';
 import {readdir, readFile, type FileHandle} from 'node:fs/promises';
 import path from 'node:path';

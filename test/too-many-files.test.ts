@@ -21,7 +21,7 @@ import {
 const MiB = 1024 * 1024;
 const timeout = 60_000;
 
-/** The next opens of files whose paths begin so, or are so, fail. Returns the number of those to come. */
+/** The next opens of files whose paths begin so, or are so, fail. Returns the number of remaining ones. */
 function failOpens(
 	t: TestContext,
 	file: string,

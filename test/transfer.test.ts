@@ -469,7 +469,7 @@ test('connections of the background go to a player that theirs are too slow for'
 	);
 	const {streamUrl} = downloadOf(engine, download.id);
 	const response = await fetch(streamUrl, {headers: {range: `bytes=${32 * MiB}-`}});
-	// They bring three parts of its next MiB, long before their own requests end.
+	// They deliver three parts of its next MiB, long before their own requests end.
 	const {present} = await until(
 		engine,
 		download.id,

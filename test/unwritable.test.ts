@@ -213,7 +213,7 @@ test(
 
 		await fill(storageDir);
 		const {engine} = await startEngine(t, {storageDir});
-		assert.match(engine.snapshot.banners.join('\n'), /The key of this run is not kept/);
+		assert.match(engine.snapshot.banners.join('\n'), /The key of this run is not saved/);
 		assert.match(engine.key, /^[\w-]{43}$/);
 	},
 );

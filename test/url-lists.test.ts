@@ -36,7 +36,7 @@ test('a list may have any number of lines, up to 64 MiB', async () => {
 	assert.equal((await expandUrls(['-'], input(300_000))).length, 300_000);
 	await assert.rejects(expandUrls(['-'], input(7_000_000)), {
 		code: 'bad-request',
-		message: 'Standard input: more than 64 MiB are not a list of URLs',
+		message: 'Standard input: larger than 64 MiB, so not a list of URLs',
 	});
 });
 

@@ -134,7 +134,7 @@ test('a start after a kill checks the ranges recorded last', async t => {
 	let id = '';
 	const recorded = async (): Promise<Entry> => {
 		const file = path.join(storageDir, id, 'entry.json');
-		// A kill may come between the two renames of a record.
+		// A kill may fall between the two renames of a record.
 		const text = await readFile(file, 'utf8')
 			.catch(() => readFile(`${file}.bak`, 'utf8'))
 			.catch(() => '{"ranges": []}');

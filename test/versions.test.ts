@@ -30,7 +30,7 @@ async function read(url: string, range?: string): Promise<{status: number; bytes
 	});
 }
 
-/** Asserts bytes of the old version alone, from `offset` on; an error is allowed in their place. */
+/** Asserts only bytes of the old version, from `offset` on; an error is allowed in their place. */
 function isOld({status, bytes}: {status: number; bytes: Buffer}, offset: number): void {
 	if (status === 200 || status === 206) {
 		assert.equal(firstWrongByte(bytes, offset), -1);

@@ -1,4 +1,4 @@
-// The files in docs/vscode.md are valid, and work as far as a test without VS Code can tell.
+// The files in docs/vscode.md are valid, and work as far as a test without VS Code can check.
 import assert from 'node:assert/strict';
 import {once} from 'node:events';
 import {readFileSync} from 'node:fs';

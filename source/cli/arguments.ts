@@ -48,7 +48,7 @@ export function checkArguments(words: readonly string[]): void {
 		const {kind}: Flag = flags[name];
 		const next = typed[index + 1];
 		if (kind === 'switch' && value !== undefined && !/^(?:true|false)$/.test(value)) {
-			throw refusal(`${option} ${JSON.stringify(value)}: it must be true or false, or without a value`);
+			throw refusal(`${option} ${JSON.stringify(value)}: it must be true, false or left out`);
 		}
 
 		if (kind !== 'switch' && !(value ?? (next === undefined || isFlag(next) ? '' : next))) {
@@ -116,7 +116,7 @@ export function commandOf(word: string): CommandName {
 	return word;
 }
 
-/** Throws `bad-request` for too few or too many. `typed`: the words before the lists among them were read. */
+/** Throws `bad-request` for too few or too many. `typed`: the words before lists were expanded. */
 export function checkOperands(
 	name: CommandName,
 	operands: readonly string[],

@@ -65,7 +65,7 @@ export const commands = {
 	},
 	demo: {
 		operands: '',
-		description: 'try everything without a network',
+		description: 'try all features without a network',
 		flags: [
 			...forInstance.filter(name => !['storage', 'proxy'].includes(name)),
 			...forScreen,
@@ -90,7 +90,7 @@ export const commands = {
 	remove: {operands: 'ID…', description: 'remove downloads from the list', flags: [...found, 'deleteData']},
 	export: {
 		operands: 'ID PATH',
-		description: 'copy the file out',
+		description: 'save the file to PATH',
 		flags: [...found, ...forTarget, 'whenComplete'],
 	},
 	safe: {

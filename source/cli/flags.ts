@@ -206,7 +206,7 @@ export const flags = {
 	},
 	wait: {
 		kind: 'switch',
-		description: 'wait until it is safe; exit code 1 if that is impossible',
+		description: 'wait until the stretch is safe; exit with 1 if that is impossible',
 		runOnly: true,
 	},
 	player: {

@@ -1,4 +1,4 @@
-// The checksum of a file of the user.
+// The checksum of a user's file.
 import {createHash} from 'node:crypto';
 import {createReadStream} from 'node:fs';
 import {pipeline} from 'node:stream/promises';

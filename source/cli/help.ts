@@ -15,7 +15,7 @@ export const notes = {
 	ids: 'An ID is the one shown by list (a prefix is enough), its number there, or the URL.',
 	urls: `
 Among the URLs, @FILE reads a file of URLs and - reads standard input, one URL per line.
-A curl command can stand for a URL, with its headers.`.trim(),
+A curl command can replace a URL; its headers apply.`.trim(),
 	instances: `
 If an instance is already running on the storage folder, all commands use it. add, url, pause, resume,
 cancel and safe need one; start it with downstream-tui or downstream-tui serve.

@@ -27,7 +27,7 @@ export function readSettingsFile(name: string | undefined): Given {
 		json = readFileSync(file, 'utf8');
 	} catch (error) {
 		const {code} = error as NodeJS.ErrnoException;
-		// The home folder of a service may be /dev/null.
+		// A service's home folder may be /dev/null.
 		if (name === undefined && (code === 'ENOENT' || code === 'ENOTDIR')) {
 			return nothingGiven;
 		}
@@ -55,7 +55,7 @@ export function readSettingsFile(name: string | undefined): Given {
 			const near = nearestWord(key, allowed);
 			throw new DownStreamError(
 				'bad-request',
-				`${file}: ${JSON.stringify(key)} is not a setting; ${near ? `did you mean ${near}?` : `allowed are ${allowed.join(', ')}`}`,
+				`${file}: ${JSON.stringify(key)} is not a setting; ${near ? `did you mean ${near}?` : `the settings are ${allowed.join(', ')}`}`,
 			);
 		}
 

@@ -99,7 +99,7 @@ export type Settings = {
 	readonly next: number;
 	/** Fetch only this much from the start. */
 	readonly first: SafeRequest | undefined;
-	/** Where a stretch to make safe begins, and when it shall be safe; as typed. */
+	/** The start and the deadline of a stretch to make safe; as typed. */
 	readonly from: string | undefined;
 	readonly by: string | undefined;
 	/** Wait until it is safe. */
@@ -250,7 +250,7 @@ function rate(flag: string, value: string | undefined): number {
 		refuse(
 			flag,
 			value,
-			`it must be bytes per second such as 500K or 5M, at least ${engineOptions.limitRate.min / 1024}K, or 0 for no limit`,
+			`it must be a rate in bytes per second such as 500K or 5M, at least ${engineOptions.limitRate.min / 1024}K, or 0 for no limit`,
 		)
 	);
 }
@@ -260,7 +260,11 @@ function size(flag: string, value: string, {min}: IntegerRule, orElse = ''): num
 	const bytes = value.includes('/') ? undefined : parseRate(value);
 	return bytes !== undefined && bytes >= min
 		? bytes
-		: refuse(flag, value, `it must be bytes such as 64M or 20G, at least ${min}${orElse}, or 0 for no limit`);
+		: refuse(
+				flag,
+				value,
+				`it must be a size such as 64M or 20G, at least ${min}${orElse}, or 0 for no limit`,
+			);
 }
 
 /** A size, or seconds of a film. */
@@ -358,7 +362,7 @@ function userAgent(flag: string, value: string | undefined): string | undefined 
 function command(flag: string, value: string | undefined): readonly string[] | undefined {
 	return value === undefined
 		? undefined
-		: (commandWords(value) ?? refuse(flag, value, 'it must be one plain command'));
+		: (commandWords(value) ?? refuse(flag, value, 'it must be a plain command, without shell syntax'));
 }
 
 function certificates(flag: string, file: string | undefined): string | undefined {

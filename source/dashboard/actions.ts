@@ -155,9 +155,9 @@ export class Actions {
 		const {selected, state} = this.#ui;
 		const {showsBytes} = state;
 		if (selected && !selected.film) {
-			this.#ui.say('b: only a film has a map of minutes');
+			this.#ui.say('b: only films have a map in minutes');
 		} else if (selected && !showsBytes && !hasByteMap(selected)) {
-			this.#ui.say('b: every byte is here, so there is no map of bytes');
+			this.#ui.say('b: the download is complete, so there is no map in bytes');
 		} else {
 			this.#ui.set({showsBytes: !showsBytes});
 		}
@@ -167,7 +167,7 @@ export class Actions {
 		const {attachment, isOrphan} = this.#ui;
 		if (!attachment || !isOrphan) {
 			this.#ui.say(
-				`Nothing to continue: ${attachment ? 'the other instance' : 'this instance'} runs the downloads`,
+				`Nothing to continue: ${attachment ? 'the other instance' : 'this instance'} already runs the downloads`,
 			);
 			return;
 		}
@@ -277,7 +277,7 @@ export class Actions {
 
 	#openSafe(selected: Download): void {
 		if (selected.status === 'cancelled') {
-			this.#ui.say('w: it is cancelled; r resumes it');
+			this.#ui.say('w: the download is stopped; r resumes it');
 		} else {
 			openSafeDialog(this.#ui, selected);
 		}
@@ -298,7 +298,7 @@ export class Actions {
 	#verify(targets: readonly Download[]): void {
 		const name = targets.length === 1 ? ` ${cleanText(targets[0]!.name)}` : '';
 		if (targets.every(({present}) => present === 0)) {
-			this.#ui.say(`Nothing of${name || ' them'} to check yet`);
+			this.#ui.say(`No data to check yet${name && ` in${name}`}`);
 			return;
 		}
 
@@ -311,7 +311,7 @@ export class Actions {
 
 			return damaged === 0
 				? `Checked${name}: no damage`
-				: `Checked${name}: ${formatBytes(damaged)} were damaged and will be fetched again`;
+				: `Checked${name}: ${formatBytes(damaged)} was damaged and will be fetched again`;
 		});
 	}
 

@@ -41,7 +41,7 @@ export function downloadCells(
 	});
 }
 
-/** The pledges that are not met. Between the ranges of one that is met, bytes may be missing for good. */
+/** The unmet pledges. Bytes between the ranges of a met pledge may stay missing. */
 export function unmet({pledges}: Download): readonly Pledge[] {
 	return pledges.filter(({state}) => state !== 'safe');
 }

@@ -73,7 +73,7 @@ export class Controller {
 		this.#frames.update();
 	}
 
-	/** Selects the download on its arrival, unless a selection or key press comes first. */
+	/** Selects the download on its arrival, unless the user selects or presses something before. */
 	selectWhenAdded(id: DownloadId | undefined): void {
 		this.#awaitedId = this.state.selected === undefined ? id : undefined;
 		this.#selectAwaited();

@@ -21,7 +21,7 @@ type DashboardHost = Omit<Host, 'redraw' | 'showPlain' | 'suspend'> & {
 	stopProcess(): Promise<void>;
 	/** Calls back when another process stops this one, as Ctrl+Z does while no keys are read. */
 	onStop(listener: () => void): () => void;
-	/** The terminal has not taken the last frame: a new one would only wait. */
+	/** The terminal has not accepted the last frame: a new one would only wait. */
 	isBehind(): boolean;
 };
 

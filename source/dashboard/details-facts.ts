@@ -88,7 +88,7 @@ export function shortFacts(props: DetailsProps): Fact[] {
 	];
 }
 
-/** What only the page has room for. */
+/** The facts that only the page has room for. */
 export function pageFacts({exportedTo, folder, checksum, limitRate}: Download): Fact[] {
 	return [
 		exportedTo === null
@@ -111,9 +111,7 @@ function barFact({download, fresh, width, ascii}: DetailsProps): Fact {
 }
 
 function exportFacts({exportWhenComplete}: Download): Fact[] {
-	return exportWhenComplete === null
-		? []
-		: [labelled('Export', `when it is finished, to ${exportWhenComplete}`)];
+	return exportWhenComplete === null ? [] : [labelled('Export', `when complete, to ${exportWhenComplete}`)];
 }
 
 function streamFact(props: DetailsProps): Fact {
@@ -121,14 +119,14 @@ function streamFact(props: DetailsProps): Fact {
 	return withKeys(linked('Stream', streamUrl, streamUrl), 'c copy  o play', props);
 }
 
-/** Keys at the end of the line, where there is room. */
+/** Keys at the end of the line, if they fit. */
 function withKeys({head}: Fact, keys: string, {width, ascii}: DetailsProps): Fact {
 	const hasRoom = width >= 78;
 	const fitted = fitLine(head, width - 1 - (hasRoom ? keys.length + 2 : 0), ascii);
 	return {head: spread(fitted, hasRoom ? [span(keys, 'label')] : [], width - 1), text: ''};
 }
 
-/** The room beside a label. */
+/** The width beside a label. */
 function textCells(width: number): number {
 	return width - 1 - labelCells;
 }

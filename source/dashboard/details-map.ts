@@ -51,8 +51,8 @@ export function mapLines({download, fresh, showsBytes, width, ascii}: DetailsPro
 	const bar = downloadCells(download, cells * lines, ascii, fresh);
 	const isPledged = unmet(download).length > 0;
 	const legend = ascii
-		? `# here  + - part  . missing  ${isPledged ? ': to be safe  ' : ''}> fetching  | player`
-		: `█ here  ▌▓ part  · missing  ${isPledged ? '▒ to be safe  ' : ''}▸ fetching  ┃ player`;
+		? `# on disk  + - part  . missing  ${isPledged ? ': to be safe  ' : ''}> fetching  | player`
+		: `█ on disk  ▌▓ part  · missing  ${isPledged ? '▒ to be safe  ' : ''}▸ fetching  ┃ player`;
 	const scale: Line = [
 		span(' Map', 'label'),
 		span(`  1 cell = ${formatBytes(Math.max(1, Math.round(size / (cells * lines))))}`),

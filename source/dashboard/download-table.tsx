@@ -236,7 +236,7 @@ function hasWatch({film, pledges}: Download): boolean {
 }
 
 /**
- * A row that does not run tells why, and what helps, in the room of its figures. Undefined for a row with figures.
+ * The reason and the remedy of a row that does not run, in place of its figures. Undefined for a row with figures.
  */
 function wordsLine(download: Download, props: Row): Line | undefined {
 	const {ascii, now, columns, queue} = props;
@@ -273,7 +273,7 @@ function wordsLine(download: Download, props: Row): Line | undefined {
 type RowWords = {
 	/** Longest first. */
 	readonly texts: readonly string[];
-	/** The key that helps, or the time of the next retry. */
+	/** The key of the remedy, or the time of the next retry. */
 	readonly action: string;
 };
 
@@ -310,7 +310,7 @@ function withoutServer(message: string): string {
 /** Cells of a bar beside words, and of the blanks around these. */
 const barBesideWords = 14;
 
-/** What goes on in a paused download: beside its bar, or in short in place of its speed. */
+/** The activity of a paused download: beside its bar, or abbreviated in place of its speed. */
 function stillCells(download: Download, {ranges, left}: Columns): {beside?: string; short?: string} {
 	const [beside] = download.status === 'paused' ? stillParts(download) : [];
 	return beside === undefined
@@ -332,7 +332,7 @@ function rangesCell(download: Download, width: number, {ascii, freshOf, columns}
 		return [span((ascii ? '=' : '━').repeat(width - 1), 'rest')];
 	}
 
-	const words = stillCells(download, columns).beside ?? (acceptsRanges === false ? 'no seeking' : '');
+	const words = stillCells(download, columns).beside ?? (acceptsRanges === false ? 'cannot seek' : '');
 	if (words !== '' && width >= words.length + barBesideWords) {
 		return [...barLine(download, width - words.length - 2, ascii, freshOf(id)), span(` ${words}`, 'label')];
 	}

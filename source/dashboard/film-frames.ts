@@ -40,7 +40,7 @@ export class FilmFrames {
 		this.update();
 	}
 
-	/** Ends what nobody sees, and makes the next picture. Called after each change of state. */
+	/** Cancels pictures that are off the screen, and makes the next one. Called after each change of state. */
 	update(): void {
 		const {isInDetails, isOrphan, selected, state} = this.#ui;
 		this.#isOn &&= isInDetails;
@@ -111,8 +111,8 @@ function whyNone(download: Download): string | undefined {
 	const {film, status, type} = download;
 	if (!filmWithPicture(download)) {
 		return film === null && type.startsWith('video/')
-			? 'frames need the index of the film, which is not known'
-			: 'this download has no picture';
+			? 'frames need the index of the film, which has not been read'
+			: 'this download has no video';
 	}
 
 	return film!.exact || status === 'complete'

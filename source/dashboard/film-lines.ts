@@ -21,8 +21,8 @@ import {inRuns} from './bar-spans.ts';
 import {span, type Line} from './spans.tsx';
 
 /**
- * In full where the width allows, else without the length of the film, else the wait before it plays through, else `→1:02:10`. What a pledge makes safe comes
- * first, unless a player stalls or more can be watched: then with a flag.
+ * In full where the width allows, else without the length of the film, else the wait before it plays through, else `→1:02:10`. A pledge's safe part takes
+ * precedence, unless a player stalls or more can be watched: then it is a flag.
  */
 export function watchLine(download: Download, width: number, ascii: boolean): Line {
 	const stalls = willStall(download);
@@ -97,7 +97,7 @@ function indexWords({exact, indexBytes, indexOffset}: DownloadFilm, size: number
 	}
 
 	const isAtEnd = size !== null && indexOffset > size / 2;
-	return `index here (${formatBytes(indexBytes)}${isAtEnd ? ', at the end' : ''})`;
+	return `index on disk (${formatBytes(indexBytes)}${isAtEnd ? ', at the end' : ''})`;
 }
 
 const minuteMs = 60_000;

@@ -85,7 +85,7 @@ function keptLines(of: object, how: readonly unknown[], draw: () => Line[]): Lin
 
 /**
  * Pictures with their times below, each over its part of the bar. Where `room` lines allow it, they are larger, and
- * every second one stands higher. `width`: that of the lines, in cells.
+ * every second one is placed higher. `width`: that of the lines, in cells.
  */
 export function frameLines(
 	frames: readonly FilmFrame[],

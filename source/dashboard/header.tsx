@@ -176,9 +176,9 @@ function sampleLines(ascii: boolean): Line[] {
 		ascii,
 	});
 	const legend: Line = ascii
-		? [span('# here   | player   . missing', 'label')]
+		? [span('# on disk   | player   . missing', 'label')]
 		: [
-				...[span('█', 'have'), span(' here   ', 'label'), span('┃', 'player')],
+				...[span('█', 'have'), span(' on disk   ', 'label'), span('┃', 'player')],
 				...[span(' player   ', 'label'), span('█', 'ready')],
 				...[span(' ready ahead of it   ', 'label'), span('·', 'missing'), span(' missing', 'label')],
 			];

@@ -97,7 +97,7 @@ export const keyTable: readonly Entry[] = [
 		command: 'safe-all',
 		keys: ['W'],
 		shown: 'W',
-		help: 'make the starts of all safe, or stop that',
+		help: 'make the start of every download safe, or stop',
 		alias: 'offline',
 	},
 	{command: 'export', keys: ['e'], shown: 'e', help: 'export the file', footer: 'export'},
@@ -150,13 +150,13 @@ export const keyTable: readonly Entry[] = [
 	{command: 'take-over', keys: ['R'], shown: 'R', help: 'take over from an instance that has quit'},
 	{command: 'bytes', keys: ['b'], shown: 'b', help: 'show the map in bytes or in minutes'},
 	{command: 'frames', keys: ['i'], shown: 'i', help: 'show frames of the film in its details'},
-	{command: 'limit', keys: ['t'], shown: 't', help: 'limit the speed, of one or of all'},
+	{command: 'limit', keys: ['t'], shown: 't', help: 'limit the speed of one download, or of all'},
 	{command: 'mouse', keys: ['M'], shown: 'M', help: 'turn the mouse on or off'},
 	{command: 'log', keys: ['L'], shown: 'L', help: 'show the messages'},
 	{command: 'add', keys: ['a'], shown: 'a', help: 'add a link, or just paste it', footer: 'add'},
 	{command: 'help', keys: ['?', 'f1'], shown: '?', help: 'find a command', footer: 'help'},
 	{command: 'redraw', keys: ['ctrl+l'], shown: 'Ctrl+L', help: 'redraw'},
-	{command: 'suspend', keys: ['ctrl+z'], shown: 'Ctrl+Z', help: 'suspend (fg returns)'},
+	{command: 'suspend', keys: ['ctrl+z'], shown: 'Ctrl+Z', help: 'suspend (fg resumes)'},
 	{
 		command: 'quit',
 		keys: ['q', 'ctrl+c'],
@@ -167,7 +167,7 @@ export const keyTable: readonly Entry[] = [
 ];
 
 /**
- * The keys of the details while a linked player plays; they come before those of the table. Details that scroll keep the
+ * The keys of the details while a linked player plays; they precede those of the table. Details that scroll keep the
  * vertical arrows.
  */
 export function playerKeys({scrolls}: {readonly scrolls: boolean}): readonly Entry[] {

@@ -76,7 +76,7 @@ function announcementsFor(download: Download, old: Download | undefined): Announ
 	return found;
 }
 
-/** An error after completion comes from an export, which nothing repeats. */
+/** An error after completion belongs to an export, which is not retried. */
 export function isOfExport({completedAt}: Download, error: DownloadError): boolean {
 	return completedAt !== null && completedAt <= error.at;
 }

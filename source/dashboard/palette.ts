@@ -36,7 +36,7 @@ type Signs = {readonly heading: string; readonly items: readonly Line[]};
 /** The marks and colors of the screen. The palette finds them by their words, too. */
 const signs: readonly Signs[] = [
 	{
-		heading: 'Marks of a row',
+		heading: 'Row symbols',
 		items: [
 			...['↓ downloading', '… connecting', '· queued', '~ waiting', '‖ paused', '✓ done', '✗ failed'],
 			...['– stopped', '= checking', '» exporting', '! not the file, but a web page or a playlist'],
@@ -45,13 +45,13 @@ const signs: readonly Signs[] = [
 		].map(text => [words(text)]),
 	},
 	{
-		heading: 'Colors of a bar',
+		heading: 'Bar colors',
 		items: [
-			sign('█', 'have', 'here'),
+			sign('█', 'have', 'on disk'),
 			sign('█', 'fresh', 'just arrived'),
 			sign('█', 'ready', 'green: ready ahead of a player'),
 			sign('┃', 'player', 'a player reads here'),
-			sign('▌▓░', 'have', 'a part of it is here'),
+			sign('▌▓░', 'have', 'partly on disk'),
 			sign('·', 'missing', 'missing'),
 			sign('▸', 'head', 'being fetched'),
 			sign('▒', 'pledged', 'purple: missing, to be made safe'),
@@ -61,7 +61,7 @@ const signs: readonly Signs[] = [
 ];
 const plainSigns: readonly Signs[] = [
 	{
-		heading: 'Marks of a row',
+		heading: 'Row symbols',
 		items: [
 			...['D downloading', '. connecting', 'Q queued', '~ waiting', 'P paused', 'C done', 'F failed'],
 			...['X stopped', '= checking', 'E exporting', '! not the file, but a web page or a playlist'],
@@ -70,9 +70,9 @@ const plainSigns: readonly Signs[] = [
 		].map(text => [words(text)]),
 	},
 	{
-		heading: 'Marks of a bar',
+		heading: 'Bar symbols',
 		items: [
-			...['# here', '+ - a part of it is here', '. missing', '> being fetched', '| a player reads here'],
+			...['# on disk', '+ - partly on disk', '. missing', '> being fetched', '| a player reads here'],
 			...[': missing, to be made safe', '== complete'],
 		].map(text => [words(text)]),
 	},

@@ -108,7 +108,7 @@ function canPause({status}: Download): boolean {
 	return status !== 'complete' && status !== 'exporting';
 }
 
-/** `Paused film.mkv; still serving a player`; undefined if nothing goes on. */
+/** `Paused film.mkv; still serving a player`; undefined if nothing continues. */
 function pausedWords(downloads: readonly Download[]): string | undefined {
 	const going = downloads.filter(download => stillWords(download) !== undefined);
 	const [only] = downloads;

@@ -38,10 +38,7 @@ export class QueueMoves {
 		const displaced = displacedBy(selected, by, queue);
 		if (displaced?.acceptsRanges === false && displaced.present > 0 && this.#confirmedMove !== selected.id) {
 			this.#confirmedMove = selected.id;
-			this.#ui.say(
-				`Press again to stop ${cleanText(displaced.name)}: its server would start over from 0`,
-				true,
-			);
+			this.#ui.say(`Press again to stop ${cleanText(displaced.name)}: it would start over from 0`, true);
 			return;
 		}
 
@@ -52,7 +49,7 @@ export class QueueMoves {
 
 		this.#ui.run(async () => {
 			await downstream.moveInQueue(selected.id, by);
-			return displaced && `${cleanText(displaced.name)} waits in the queue now`;
+			return displaced && `${cleanText(displaced.name)} is queued now`;
 		});
 	}
 }

@@ -8,6 +8,6 @@ export type Screen = Place & {
 	readonly state: ScreenState;
 	/** At least 256. */
 	readonly manyColors: boolean;
-	/** Downloads of the command line are on their way into the list. */
+	/** Downloads of the command line are being added to the list. */
 	readonly isAdding: boolean;
 };

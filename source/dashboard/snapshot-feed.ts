@@ -39,7 +39,7 @@ const orphanBanner = 'The other instance has quit. R continues its downloads.';
 type Written = {readonly at: number; readonly range: ByteRange};
 
 type FeedSources = {
-	/** No program runs the downloads any more. */
+	/** No program runs the downloads now. */
 	isOrphan(this: void): boolean;
 	/** Another program runs the downloads. */
 	isAttached(this: void): boolean;

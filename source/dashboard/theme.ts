@@ -114,7 +114,7 @@ export const themes: Readonly<Record<ThemeName, Theme>> = {
 	},
 };
 
-/** What lies below a dialog: one quiet color, a quieter one for bars, and no cursor. */
+/** The screen below a dialog: one muted color, a fainter one for bars, and no cursor. */
 export function dimmedTheme({label, rule}: Theme): Theme {
 	const [quiet, bar]: Style[] =
 		label.color === undefined ? [{dimColor: true}, {dimColor: true}] : [label, rule];

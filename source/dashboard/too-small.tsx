@@ -17,7 +17,7 @@ export function TooSmall({columns, rows, bytesPerSecond, isQuitting}: TooSmallPr
 		? ['Quit? q or Esc', 'Downloads stop now and continue next time.']
 		: [
 				`${columns}x${rows}: too small`,
-				`Downloads go on (${formatSpeed(bytesPerSecond)}).`,
+				`Downloads continue (${formatSpeed(bytesPerSecond)}).`,
 				`Make it ${smallest.columns}x${smallest.rows} or larger, or q to quit.`,
 			];
 	const shown = lines.flatMap(line => wrapped(line, columns)).slice(0, rows);

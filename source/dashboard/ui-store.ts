@@ -16,7 +16,7 @@ export type Host = {
 	copy(text: string): Promise<'copied' | 'sent' | 'none'>;
 	/** How the user's machine reaches the URL; shown once, with the first copy. */
 	readonly remoteHint?: string | undefined;
-	/** Whether a film goes on where it was left. */
+	/** Whether a film resumes at its last position. */
 	readonly continues: 'always' | 'ask' | 'never';
 	/** Starts a player at a time in milliseconds; resolves with its name. */
 	play(download: Download, startMs: number): Promise<string>;
@@ -51,7 +51,7 @@ export type Attachment = {
 	readonly isOwn: boolean;
 	/** That program is another process; in the demo it is this one. */
 	readonly isElsewhere: boolean;
-	/** Runs the downloads in this process. Rejects if another program has been faster. */
+	/** Runs the downloads in this process. Rejects if another program was faster. */
 	takeOver(): Promise<void>;
 };
 

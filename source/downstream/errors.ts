@@ -44,7 +44,7 @@ export class DownStreamError extends Error {
 	readonly retryAfterMs: number | undefined;
 	/** For `origin-changed`: samples of the stored bytes match the server's file. */
 	readonly bytesAgree: boolean;
-	/** Input of the user that would resolve the error, if there is any. */
+	/** User input that would resolve the error, if there is any. */
 	readonly needs: Remedy | undefined;
 	readonly #kind: ErrorKind;
 
@@ -91,12 +91,12 @@ export type DownloadError = {
 	readonly bytesAgree?: boolean;
 	/** HTTP status of the response of the origin or the upstream proxy, if there was one. */
 	readonly status?: number;
-	/** Input of the user that would resolve the error. */
+	/** User input that would resolve the error. */
 	readonly needs?: Remedy;
 };
 
 /**
- * Input of the user that resolves an error. Clients say how to give it.
+ * User input that resolves an error. Clients say how to give it.
  * - `password`: a user name and a password
  * - `token`: a bearer token (RFC 6750)
  * - `other-login`: a login of another scheme

@@ -82,7 +82,7 @@ export type SafeRequest = {
 	/** Milliseconds of the film. */
 	forMs?: number;
 	bytes?: number;
-	/** With `forMs`: the bytes to fetch from the start instead if the file has no minutes. */
+	/** With `forMs`: the bytes to fetch from the start instead if the file has no timeline. */
 	orBytes?: number;
 	/** The deadline in milliseconds since the epoch. */
 	by?: number;

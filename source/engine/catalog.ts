@@ -1,4 +1,4 @@
-// The downloads of a storage folder by their ids: added, found again, removed, and brought back.
+// The downloads of a storage folder by their ids: added, found again, removed, and restored.
 import {existsSync} from 'node:fs';
 import {randomBytes} from 'node:crypto';
 import {DownStreamError, type Download, type DownloadId} from '../downstream.ts';
@@ -20,8 +20,8 @@ export type Addition = {
 	/** Resume a download that is there already. */
 	readonly resumes?: boolean;
 	/**
-	 * Until `keep` is called: off the list at the next start with its bytes kept, or in its state of now if it is there
-	 * already.
+	 * Until `keep` is called, the next start undoes the addition: a new download leaves the list with its bytes kept, and
+	 * a known one returns to its present state.
 	 */
 	readonly isTemporary?: boolean;
 };
@@ -80,7 +80,7 @@ export class Catalog {
 		return this.#isOpening;
 	}
 
-	/** Records of removed downloads whose bytes are kept for good. */
+	/** Records of removed downloads whose bytes are kept permanently. */
 	get kept(): DownloadRecord[] {
 		return this.#removals.kept;
 	}
@@ -190,7 +190,7 @@ export class Catalog {
 		const removed = this.#removals.find(record => isSame(record, input));
 		if (removed) {
 			this.#requested.add(removed.recordFile.record.id);
-			// The checksum of an earlier addition has left with it.
+			// The checksum of an earlier addition was removed with it.
 			const forgotten = input.checksum === undefined ? {checksum: undefined} : {};
 			const change = {intent: input.intent, error: undefined, ...forgotten, ...place};
 			const restored = await this.#restore(removed, change, ownSource);
@@ -397,7 +397,7 @@ export class Catalog {
 		}
 	}
 
-	/** The storage folder may be written from now on. */
+	/** The storage folder is writable from now on. */
 	mayWrite(): void {
 		this.#removals.purgeRecorded();
 		for (const transfer of this.#transfers.values()) {
@@ -429,7 +429,7 @@ export class Catalog {
 
 	#refuseIfEnded(): void {
 		if (this.#hasEnded) {
-			throw new DownStreamError('not-found', 'The program is ending');
+			throw new DownStreamError('not-found', 'The program is quitting');
 		}
 	}
 }

@@ -1,4 +1,4 @@
-// Validation of requests, whatever their entrance.
+// Validation of requests from every entry point.
 import {DownStreamError, type AddRequest, type DownloadChange} from '../downstream.ts';
 import {addRequest, checkOptions, downloadChange} from '../schema.ts';
 import {parseProxy} from './http/proxy-settings.ts';

@@ -76,7 +76,7 @@ export class Engine implements DownloadEngine {
 			const key = await readKey(storageDir, access).catch((error: DownStreamError) => error);
 			const engine = new Engine(options, access, store, typeof key === 'string' ? key : newKey());
 			if (typeof key !== 'string') {
-				engine.addBanner(`${key.message}. The key of this run is not kept.`);
+				engine.addBanner(`${key.message}. The key of this run is not saved.`);
 			}
 
 			await engine.#start();

@@ -29,7 +29,7 @@ export class Exports {
 		this.#ending.abort(reason);
 	}
 
-	/** Resolves with the path written, or with the path to come for `when: 'complete'` of an incomplete download. */
+	/** Resolves with the path written, or with the future path for `when: 'complete'` of an incomplete download. */
 	async export(transfer: Transfer, request: ExportRequest, signal?: AbortSignal): Promise<string> {
 		const target = await resolveTarget(request.path, this.#catalog.view(transfer).name);
 		await transfer.settled();

@@ -1,4 +1,4 @@
-// Pledges across downloads: the room that they need together, and the download whose start comes next.
+// Pledges across downloads: the room that they need together, and the download whose start is next.
 import type {DownloadId, Pledge, SafeRequest} from '../downstream.ts';
 import {Logger} from '../log.ts';
 import {checkOptions, safeRequest} from '../schema.ts';
@@ -33,7 +33,7 @@ export async function makeNextSafe(catalog: Catalog, id: DownloadId, ms: number)
 	const next = after.find(({isComplete, status}) => !isComplete && status !== 'cancelled');
 	if (ms > 0 && next) {
 		await makeSafe(catalog, next.id, startOf(ms)).catch((error: unknown) => {
-			Logger.warn(`${next.id}: its start is not made safe: ${String(error)}`);
+			Logger.warn(`${next.id}: its start was not made safe: ${String(error)}`);
 		});
 	}
 }

@@ -13,11 +13,11 @@ type Attempts = {
 
 /** The demand of a download's pledges. */
 type PledgeDemand = {
-	/** When the first one is due, in milliseconds since the epoch; the largest safe integer without a time. */
+	/** When the first one is due, in milliseconds since the epoch; the largest safe integer without a deadline. */
 	readonly by: number;
 	/** Its host is too slow to delay the downloads from other hosts. */
 	readonly isSlow: boolean;
-	/** Its time has passed: it delays no other download. */
+	/** Its deadline has passed: it delays no other download. */
 	readonly isLate: boolean;
 };
 
@@ -38,7 +38,7 @@ export type Fill = 'all' | 'requested-first' | 'requested';
 type Places<T> = {
 	readonly background: Set<T>;
 	readonly pledges: Set<T>;
-	/** Not fetched in the background meanwhile. */
+	/** Not fetched in the background for now. */
 	readonly yields: Set<T>;
 };
 

@@ -115,7 +115,7 @@ export function headersFor(
 	);
 }
 
-/** True if both stand for one download. Links of an item change, so items are compared alone. */
+/** True if both identify one download. Links of an item change, so only items are compared. */
 export function isSame(record: DownloadRecord, {url, item, headers, ownSource}: RecordInput): boolean {
 	const sorted = (unsorted: Readonly<Record<string, string>>) =>
 		JSON.stringify(Object.entries(inLowerCase(unsorted)).toSorted(([a], [b]) => (a < b ? -1 : 1)));

@@ -38,7 +38,7 @@ export class Removals {
 		return [...this.#removed.keys()];
 	}
 
-	/** Records of downloads whose bytes are kept for good. */
+	/** Records of downloads whose bytes are kept permanently. */
 	get kept(): DownloadRecord[] {
 		return [...this.#removed.values()]
 			.filter(({closing, timer, restoring}) => !closing && !timer && !restoring)

@@ -78,7 +78,7 @@ export class Sources {
 		}
 	}
 
-	/** At another port, such as that of a tunnel, the id or the key tells. */
+	/** At another port, such as that of a tunnel, the id or the key identifies it. */
 	#isOwnStream({hostname, port, pathname, searchParams}: URL): boolean {
 		const [area = '', id = ''] = decoded(pathname)
 			.split('/')

@@ -39,7 +39,7 @@ export type Instance = {
 const retryMs = 1000;
 /** Limit for the first response: a stopped process listens but never answers. */
 const connectMs = 5000;
-const endedSentence = 'The running instance has ended';
+const endedSentence = 'The running instance has quit';
 
 type ApiResponse = {readonly status: number; readonly body: unknown};
 
@@ -271,7 +271,7 @@ export class ControlClient implements DownloadEngine {
 					? applyChanges(before, data as SnapshotChanges)
 					: before;
 		this.#show(this.#received);
-		// A new instance restarts version numbers: the awaited ones never come.
+		// A new instance restarts version numbers: the awaited ones never appear.
 		this.#release(event === 'snapshot' ? Infinity : this.#received.version);
 	}
 

@@ -13,7 +13,7 @@ type AccessDecision =
 	| {readonly granted: false; readonly status: 403 | 421; readonly reason: string};
 
 /**
- * Decides by the headers alone. A foreign name in Host indicates DNS rebinding to loopback, which would make its page
+ * Decides by the headers only. A foreign name in Host indicates DNS rebinding to loopback, which would make its page
  * same-origin with the proxy. The port proves nothing: a rebound page keeps its foreign name at any port, and tunnels
  * (`ssh -L`, editors) forward other ports. A page of another loopback server has a different port in Origin than in
  * Host, which no page can change. Browsers add Origin or Sec-Fetch-Site to a page's requests, programs send neither,
@@ -74,7 +74,7 @@ export type Keys = {
 	readonly viewKey: string;
 };
 
-export const viewKeyRefusal = 'The view key only reads; this needs the key.';
+export const viewKeyRefusal = 'The view key is read-only; this request needs the key.';
 
 /** The rights of a key. */
 export function permissionOf(given: string | null | undefined, keys: Keys): 'command' | 'view' | 'none' {

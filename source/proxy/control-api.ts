@@ -347,7 +347,7 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
 	let size = 0;
 	for await (const chunk of request as AsyncIterable<Buffer>) {
 		size += chunk.length;
-		// Drained even so: a client that is still sending would not receive the response.
+		// Drained anyway: a client that is still sending would not receive the response.
 		if (size <= maxBodySize) {
 			chunks.push(chunk);
 		}

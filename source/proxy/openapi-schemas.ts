@@ -79,7 +79,7 @@ const download: Readonly<Record<keyof Download, JsonSchema>> = {
 	bytesPerSecondLong: number('Averaged over 20 s; at most the speed limit.'),
 	connections: integer('Open connections to the origin.'),
 	maxConnections: integer('Limit on connections.'),
-	hostCeiling: orNull(integer('Limit of the server on connections, while the download waits for one.')),
+	hostCeiling: orNull(integer('Connection limit of the server, while the download waits for a connection.')),
 	waitsForPledges: flag('Queued because pledges come first.'),
 	segments: listOf({$ref: '#/components/schemas/Segment'}, 'One per connection.'),
 	players: listOf({$ref: '#/components/schemas/Player'}, 'Programs that read the stream.'),
@@ -139,7 +139,7 @@ const film: Readonly<Record<keyof DownloadFilm, JsonSchema>> = {
 	neededRate: integer('Bytes per second at which it would play through after a wait of at most 5 s.'),
 };
 
-const needs = {enum: [...remedies], description: 'Input of the user that would resolve the error.'};
+const needs = {enum: [...remedies], description: 'User input that would resolve the error.'};
 
 const downloadError: Readonly<Record<keyof DownloadError, JsonSchema>> = {
 	code: {enum: Object.keys(errorKinds)},

@@ -77,7 +77,7 @@ export function openApi(): object {
 				viewKey: {
 					type: 'http',
 					scheme: 'bearer',
-					description: 'The view key of the storage folder (file `view-key`): reads alone, URLs are masked.',
+					description: 'The view key of the storage folder (file `view-key`): read-only; URLs are masked.',
 				},
 				keyInUrl: {type: 'apiKey', in: 'query', name: 'key', description: 'Either key, in the URL.'},
 			},
@@ -298,7 +298,7 @@ const operations: Readonly<Record<string, Readonly<Record<string, Operation>>>> 
 				{
 					name: 'begun',
 					in: 'query',
-					description: 'Only downloads left in the middle.',
+					description: 'Only partly watched downloads.',
 					schema: {type: 'string'},
 				},
 			],

@@ -94,7 +94,7 @@ export async function addAll(
 }
 
 /**
- * Names the place of a URL in a list, and the failed one of several URLs, but no pasted command: any part of it may be
+ * Names the line of a URL in a list, and the failed one of several URLs, but no pasted command: any part of it may be
  * secret.
  */
 export function named(
@@ -111,7 +111,7 @@ export function named(
 }
 
 /**
- * Completes a request from any entrance with the link of `--resolve-with` and the credentials of `--netrc`. An item of a
+ * Completes a request from any entry point with the link of `--resolve-with` and the credentials of `--netrc`. An item of a
  * `listed` download is not resolved again. Rejects as `resolveLink` does.
  */
 export async function completed(

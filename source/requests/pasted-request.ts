@@ -47,7 +47,7 @@ export class PastedRequest {
 	}
 
 	refuseOption(option: string): void {
-		this.refuse(`has ${option}, which is not supported here; remove it if the download works without`);
+		this.refuse(`has ${option}, which is not supported here; remove it if the download works without it`);
 	}
 
 	/** Joins the values of a repeated header (RFC 9110 section 5.3). */

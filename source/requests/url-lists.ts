@@ -48,7 +48,7 @@ async function textOf(list: AsyncIterable<Uint8Array>, name: string): Promise<st
 		for await (const chunk of list) {
 			size += chunk.length;
 			if (size > maxListBytes) {
-				throw new DownStreamError('bad-request', `${name}: more than 64 MiB are not a list of URLs`);
+				throw new DownStreamError('bad-request', `${name}: larger than 64 MiB, so not a list of URLs`);
 			}
 
 			chunks.push(chunk);

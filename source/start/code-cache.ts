@@ -20,9 +20,9 @@ import {Script} from 'node:vm';
 import {crc32} from 'node:zlib';
 import {originalTag, withOriginalFlags} from './v8-flags.ts';
 
-/** Milliseconds until the code is saved. Later V8 discards that of functions that are no longer called. */
+/** Milliseconds until the code is saved. Later V8 discards the code of functions that are no longer called. */
 const saveAfterMs = 5000;
-/** Milliseconds until the stored code, two megabytes, leaves the memory. */
+/** Milliseconds until the stored code, two megabytes, is freed. */
 const forgetAfterMs = 3000;
 /** Milliseconds. The caches of other versions are deleted after this time. */
 const maxAgeMs = 30 * 24 * 60 * 60 * 1000;

@@ -11,7 +11,7 @@ const heapFlags = [
 	{name: 'heap-growing-percent', value: 30, original: 0},
 ];
 /**
- * A download spends its time in the system. In Node 20, without V8's middle compiler, the optimizing one takes a quarter of
+ * A download spends its time in the system. In Node 20, without V8's mid-tier compiler, the optimizing one takes a quarter of
  * the CPU time of the first seconds: functions must be eight times as hot. Later versions lack the flag and gain little.
  */
 const compilerFlags =
@@ -24,7 +24,7 @@ const flags = [...heapFlags, ...compilerFlags];
 export const originalTag = cachedDataVersionTag();
 
 /**
- * Sets flags of V8 for the run, once the program is loaded: after a change of flags V8 compiles Node's own modules anew, which
+ * Sets flags of V8 for the run, once the program is loaded: after a change of flags V8 compiles Node's own modules again, which
  * would take 15 to 20 ms of the start.
  */
 export function tuneEngine(): void {

@@ -15,7 +15,7 @@ type TerminalPair = {
 
 /**
  * Waits for the answer until shortly after `ready`, which resolves when the screen could be drawn. Resolves with undefined
- * without one. Keys typed meanwhile are put back.
+ * if there is none. Keys typed in the meantime are put back.
  */
 export async function queryBackground(
 	{stdin, stdout}: TerminalPair,
@@ -29,7 +29,7 @@ export async function queryBackground(
 
 	let read = '';
 	const answer = new AbortController();
-	// Not with `data`: pausing the stream again would take effect after others have begun to listen.
+	// Not with `data`: pausing the stream again would take effect only after others have begun to listen.
 	const onReadable = () => {
 		for (let data: Buffer | null; (data = stdin.read() as Buffer | null) !== null;) {
 			read += data.toString('latin1');

@@ -1,4 +1,4 @@
-// Tells the user of a fault of the program.
+// Reports a fault of the program to the user.
 import {writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import path from 'node:path';

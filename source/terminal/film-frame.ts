@@ -1,4 +1,4 @@
-// Makes pictures of a film with ffmpeg, from cached bytes alone.
+// Makes pictures of a film with ffmpeg, from cached bytes only.
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {constants, setPriority} from 'node:os';

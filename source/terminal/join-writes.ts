@@ -54,7 +54,7 @@ export function joinWrites(operations: readonly Operation[], height: number): st
 			row.last = text;
 		} else {
 			const end = x + stringWidth(text);
-			// A half of a wide character is left out.
+			// Half of a wide character is omitted.
 			const before = sliceAnsi(row.text, 0, x);
 			const after = sliceAnsi(row.text, end);
 			const gaps = [x - stringWidth(before), Math.max(0, row.cells - end - stringWidth(after))] as const;

@@ -144,7 +144,7 @@ export async function showDashboard(downstream: DownloadEngine, options: ShowOpt
 				quit: () => end('quit'),
 				printPlain: lines =>
 					lendScreen(async () => {
-						write(`\n${lines.join('\n')}\nAny key goes back `);
+						write(`\n${lines.join('\n')}\nPress any key to go back `);
 						keys.setRawMode?.(true);
 						// Not with `data`: pausing it again takes effect after Ink has begun to listen.
 						await once(keys, 'readable');
@@ -178,7 +178,7 @@ export async function showDashboard(downstream: DownloadEngine, options: ShowOpt
 			status.show(downstream.snapshot, Date.now());
 		}
 	};
-	// Another process stopped and continued this one; it may have written lines meanwhile.
+	// Another process stopped and continued this one; it may have written lines in between.
 	const onContinue = () => {
 		if (!isSuspended) {
 			stdout.emit('resize');
@@ -223,7 +223,7 @@ function parseTheme(answer: string): Theme | undefined {
  */
 async function stopProcess(platform: NodeJS.Platform): Promise<void> {
 	if (platform === 'win32') {
-		throw new Error('Ctrl+Z: not on Windows');
+		throw new Error('Ctrl+Z does not work on Windows');
 	}
 
 	const continued = once(process, 'SIGCONT');

@@ -19,7 +19,7 @@ export async function openFolder(file: string): Promise<void> {
 		await once(child, 'spawn');
 		child.unref();
 	} catch {
-		throw new Error(`${program} is required to open ${path.dirname(file)} and is not installed`);
+		throw new Error(`${program} is required to open ${path.dirname(file)}, but is not installed`);
 	}
 }
 

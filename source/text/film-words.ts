@@ -74,7 +74,7 @@ function nextStretch(film: DownloadFilm): readonly [fromMs: number, toMs: number
 }
 
 /**
- * A player shows the film now: the bytes that it needs arrive, although no whole stretch is here. Players read as far ahead as
+ * A player shows the film now: the bytes that it needs arrive, although no whole stretch is on disk. Players read as far ahead as
  * they can, so one that waits for bytes may show earlier ones.
  */
 function isShowing({playback, players}: Pick<Download, 'playback' | 'players'>): boolean {

@@ -13,7 +13,7 @@ const remedyFlags: Readonly<Record<Remedy, string>> = {
 };
 
 const codeFlags: Partial<Record<ErrorCode, string>> = {
-	'port-taken': '--port 0 takes any free one',
+	'port-taken': '--port 0 takes any free port',
 	'checksum-mismatch': 'another --checksum replaces it; to drop it, remove the download and add it again',
 	'storage-locked': '--storage DIR uses another folder',
 };
@@ -37,7 +37,7 @@ export function hintFor({code, status, needs}: Failure, client: Client): string 
 		return 'U URL with user:password@';
 	}
 
-	// A new link may bring the headers of a login.
+	// A new link may include the headers of a login.
 	return hasExpired({code, status}) ? 'U new link' : 'r retry';
 }
 

@@ -32,7 +32,7 @@ export function outagesOf(downloads: readonly Download[]): Outage[] {
 	}));
 }
 
-/** The origin fails, and did not merely drop one connection of a working download. */
+/** The origin fails, instead of merely dropping one connection of a working download. */
 export function isWithoutOrigin({url, status, error, lastByteAt}: Download): boolean {
 	return (
 		status === 'waiting' &&
@@ -72,13 +72,14 @@ export function outageSentence({host, isBusy, waiting}: Outage): string {
 }
 
 /**
- * `cdn.example.org has not answered for 3m. 4 downloads wait; retrying in 30 s, r retries now.`, the longest variant that fits.
+ * `cdn.example.org has not responded for 3m. 4 downloads wait; retrying in 30 s, r retries now.`; the longest first.
  * `now`: milliseconds since the epoch.
  */
 export function timedOutage({host, isBusy, waiting, since, retryAt}: Outage, now: number): readonly string[] {
 	const minutes = since === null ? 0 : Math.floor((now - since) / 60_000);
 	const length = minutes === 0 ? '' : ` for ${minutes < 60 ? `${minutes}m` : `${Math.floor(minutes / 60)}h`}`;
-	const state = isBusy ? (length === '' ? 'is busy' : `has been busy${length}`) : `has not answered${length}`;
+	const busy = length === '' ? 'is busy' : `has been busy${length}`;
+	const state = isBusy ? busy : `has not responded${length}`;
 	const next = `retrying ${retryWords({retryAt}, now)}, r retries now.`;
 	return [
 		`${host} ${state}. ${waitingCount(waiting)}; ${next}`,

@@ -16,7 +16,7 @@ type BarInput = {
 	readonly heads: readonly number[];
 	/** Bytes written a moment ago, in any order. */
 	readonly fresh?: readonly Range[];
-	/** Stretches that shall be present, in any order. */
+	/** Stretches that are to be present, in any order. */
 	readonly pledged?: readonly Range[];
 	readonly ascii?: boolean;
 };

@@ -7,7 +7,7 @@ const minute = 60 * second;
 const hour = 60 * minute;
 /** A time of day that has passed means tomorrow if that is at most this far away. */
 const tomorrowWithin = 12 * hour;
-/** Bytes from the start, for a file without minutes. */
+/** Bytes from the start, for a file without a timeline. */
 const startBytes = 8 * 1024 * 1024;
 
 /** The start of a download, long enough to play at once. */
@@ -43,7 +43,7 @@ export function safeRequestOf(
 	if (begin.fromMs !== undefined && 'bytes' in length) {
 		throw refusal(
 			labelled('from', from),
-			'bytes begin at start or at player; a time goes with minutes, such as 45m',
+			'bytes begin at start or player; a time requires minutes, such as 45m',
 		);
 	}
 
@@ -122,7 +122,7 @@ function timeOf(by: string, now: number, shown: string): number {
 		? Date.parse(text.replace(' ', 'T'))
 		: Number.NaN;
 	if (Number.isNaN(at)) {
-		throw refusal(shown, 'write a time such as 18:40 or 2026-11-30T18:40, or a span such as 2h');
+		throw refusal(shown, 'write a time such as 18:40 or 2026-11-30T18:40, or a duration such as 2h');
 	}
 
 	if (at <= now) {

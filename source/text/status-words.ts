@@ -76,7 +76,7 @@ export function stateWords(download: Download, now: number, ascii: boolean): Sta
 	}
 }
 
-/** What pausing does not stop: `serving a player`, `making safe`; undefined if it stops everything. */
+/** The activities that pausing does not stop: `serving a player`, `making safe`; undefined if it stops everything. */
 export function stillWords(download: Download): string | undefined {
 	const parts = stillParts(download);
 	return parts.length === 0 ? undefined : parts.join(', ');
@@ -184,7 +184,7 @@ export function shortReason(error: DownloadError): string {
 				? `server error${mark}`
 				: `server busy${mark}`;
 		case 'origin-unreachable':
-			return 'server not reached';
+			return 'server unreachable';
 		case 'origin-sent-page':
 			return 'web page, not the file';
 		default:

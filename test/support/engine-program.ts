@@ -12,7 +12,7 @@ export type EngineTask = {
 	readonly exportTo?: ExportRequest;
 };
 
-/** `added` comes first, `done` last, and `download` at each change in between. */
+/** `added` is first, `done` last, and `download` at each change in between. */
 export type EngineEvent =
 	| {readonly event: 'added' | 'download'; readonly download: Download}
 	| {readonly event: 'done' | 'refused'; readonly message: string};

@@ -58,7 +58,7 @@ export const films = {
 	'sound.m4a': [...sound, '-c:a', 'aac'],
 	'subtitles.mp4': [...subtitled, '-c:s', 'mov_text', '-movflags', '+faststart'],
 	'subtitles.mkv': [...subtitled, '-c:s', 'srt'],
-	// Its cues tell no durations.
+	// Its cues state no durations.
 	'empty-subtitles.mkv': [
 		...picture,
 		...sound,

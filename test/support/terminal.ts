@@ -26,7 +26,7 @@ export type TerminalOptions = {
 	answers?: Readonly<Record<string, string>>;
 };
 
-/** Dialogs ignore answers that come sooner. */
+/** Dialogs ignore answers that arrive sooner. */
 const readingMs = settleMs + 150;
 
 export class TestTerminal {

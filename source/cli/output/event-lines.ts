@@ -110,7 +110,7 @@ export class EventLines {
 			events.push(infoEvent(download));
 		}
 
-		// At first sight, players that have left are old news; later, a visit may begin and end between two snapshots.
+		// In the first snapshot, disconnected players are old news; later, a player may connect and disconnect between two snapshots.
 		const arrived = download.players.filter(({id, connected}) =>
 			before ? !reported.players.has(id) : connected,
 		);
@@ -161,7 +161,7 @@ function playerEvent({size}: Download, {name, offset}: Download['players'][numbe
 		event: 'player',
 		name: cleanText(name),
 		offset,
-		text: `player ${name} connected, reads at ${place}`,
+		text: `player ${name} connected, reading at ${place}`,
 	};
 }
 
@@ -249,7 +249,7 @@ function waitEvents(wait: Wait | undefined, {error, retryAt, hostCeiling}: Downl
 					code: wait!.reason,
 					message: error?.message ?? '',
 					retryAt,
-					text: `waits  ${wait!.words}`,
+					text: `waiting  ${wait!.words}`,
 				},
 			];
 	}

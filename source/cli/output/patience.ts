@@ -100,7 +100,7 @@ export class Waits {
 }
 
 /**
- * `queued behind film.mp4, which is made safe first; "downstream-tui safe 1 off" lifts that`: the words of a wait for the
+ * `queued behind film.mp4, which is being made safe; "downstream-tui safe 1 off" lifts the pledge`: the words of a wait for the
  * pledges in the list. Undefined if it waits for none.
  */
 export function behindPledge(
@@ -110,7 +110,7 @@ export function behindPledge(
 	const dueAt = (download: Download) => shownPledge(download)?.by ?? Number.MAX_SAFE_INTEGER;
 	const [first] = downloads.filter(download => isPledged(download)).toSorted((a, b) => dueAt(a) - dueAt(b));
 	return waitsForPledges && first
-		? `queued behind ${first.name}, which is made safe first; "downstream-tui safe ${downloads.indexOf(first) + 1} off" lifts that`
+		? `queued behind ${first.name}, which is being made safe; "downstream-tui safe ${downloads.indexOf(first) + 1} off" lifts the pledge`
 		: undefined;
 }
 

@@ -21,7 +21,7 @@ export type Progress = {
 	readonly total: number;
 	/** Bytes of the finished downloads. */
 	readonly finishedBytes: number;
-	/** The stretch of the only download to fetch, in place of the whole file. */
+	/** The stretch to fetch of the only download, instead of the whole file. */
 	readonly pledge?: Pledge | undefined;
 };
 

@@ -18,8 +18,8 @@ import type {Settings} from '../settings.ts';
 const screenRate = 512 * 1024;
 const linesRate = 3 * 1024 * 1024;
 const hints = [
-	'Play it: press o, or c and then mpv URL in another terminal. Jump anywhere.',
-	'The demo jumps, too: to 60%, then to 85%. The bytes there come first.',
+	'To play it, press o; or press c and run mpv URL in another terminal. Seek anywhere.',
+	'The demo seeks too: to 60%, then to 85%. The bytes there are fetched first.',
 ];
 /** The places that the player of the demo jumps to, and milliseconds at each, and before the first. */
 const jumps = [0.6, 0.85];

@@ -62,7 +62,7 @@ export function findDownload(downloads: readonly Download[], word: string): Down
 /** Digits that no ID is shortened to are a number in the list: the number of no row must not find another download. */
 const rowNumber = /^[1-9]\d{0,5}$/;
 
-/** Shortened IDs are as good. */
+/** Shortened IDs suffice. */
 function isIdOf(id: DownloadId, word: string): boolean {
 	return word !== '' && !rowNumber.test(word) && id.startsWith(word.toLowerCase());
 }

@@ -13,8 +13,8 @@ import {streamAll} from './get/streaming.ts';
 import {checkedTarget} from './get/target.ts';
 
 /**
- * Runs in an engine of its own that fetches these URLs alone, or through the running instance. Resolves when every file
- * is exported or has failed, when no byte has come for too long, or when the signal aborts. Rejects with
+ * Runs in an engine of its own that fetches only these URLs, or through the running instance. Resolves when every file
+ * is exported or has failed, when no byte has arrived for too long, or when the signal aborts. Rejects with
  * `storage-locked` if the running instance cannot be reached, and as `start` does.
  */
 export async function get(
@@ -55,7 +55,7 @@ export async function get(
 	}
 }
 
-/** Rejects with `HostLost`: another host can go on. */
+/** Rejects with `HostLost`: another host can continue. */
 async function getThrough(host: Host, run: GetRun): Promise<Outcome> {
 	const {settings, output, signal} = run;
 	await addAll(run, host);

@@ -53,7 +53,7 @@ export const manageCommands = {
 	resume: onEach((downstream, {id}) => downstream.resume(id)),
 	cancel: onEach((downstream, {id}) => downstream.cancel(id)),
 	remove: {
-		// Without undo: the command ends before it could be used.
+		// No undo: the command ends before anyone could use it.
 		...onEach(
 			(downstream, {id}, {settings}) =>
 				downstream.remove(id, settings.deleteData ? {data: 'delete', undoMs: 0} : {data: 'keep'}),
@@ -134,7 +134,7 @@ export async function forwardUrls(
 			output.result(`downstream-tui is already running: ${client.snapshot.origin}`);
 			if (settings.plain) {
 				output.result(
-					'Commands control it: downstream-tui list, add URL, pause ID. For typed commands, use another --storage.',
+					'Control it with downstream-tui list, add URL, pause ID. For typed commands, use another --storage.',
 				);
 			}
 		}

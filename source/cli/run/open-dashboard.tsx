@@ -154,8 +154,8 @@ class Addition {
 }
 
 /**
- * Ends an unfinished `adding`, saves, and reports the stopped downloads in the shell. Resolves with false if Ctrl+C came
- * before the end.
+ * Ends an unfinished `adding`, saves, and reports the stopped downloads in the shell. Resolves with false if Ctrl+C
+ * interrupted it.
  */
 async function saveAndStop(host: EngineHost, adding?: Addition): Promise<boolean> {
 	const running = host.engine.snapshot.downloads.filter(download => isAtWork(download));

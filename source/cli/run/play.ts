@@ -44,7 +44,7 @@ export async function playUrl(
 	const {engine} = host;
 	try {
 		const id = await startPlayer(engine, word, {settings, isRemote: false, print, stopped});
-		print('Running until the download is complete and the player has left; Ctrl+C quits');
+		print('Running until the download is complete and the player has quit; Ctrl+C quits');
 		const {giveUpAfter} = settings;
 		const isIncluded = (download: Download) => download.id === id;
 		const outcome = await untilDone(engine, stopped, {isIncluded, since: Date.now(), giveUpAfter});

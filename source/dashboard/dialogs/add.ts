@@ -221,7 +221,7 @@ function updatedAddForm(form: Form, problem?: string): Form {
 
 const moreLabel = 'More options…';
 
-/** The label of the button tells whether the optional fields are on the screen. */
+/** The button's label follows whether the optional fields are shown. */
 function showsOptions({buttons}: Form): boolean {
 	return !buttons.some(({label}) => label === moreLabel);
 }
@@ -253,7 +253,7 @@ function moreItems(form: Form): TextItem[] {
 	];
 }
 
-/** A form filled in from a command, or with the reason against it; undefined for any other text. */
+/** A form filled in from a command, or with the error in it; undefined for any other text. */
 export function addFormFromCommand(text: string): Form | undefined {
 	const command = parsePastedCommand(text);
 	if (!command) {

@@ -1,4 +1,4 @@
-// Asks whether a begun film resumes or starts over.
+// Asks whether a partly watched film resumes or starts over.
 import type {Download} from '../../downstream.ts';
 import {cleanText, fitName} from '../../text/clean-text.ts';
 import {createForm} from '../form.ts';

@@ -101,7 +101,7 @@ export class ExportDialog {
 			const isPlanned = !isPartial && targets.some(({status}) => status !== 'complete');
 			const where = targets.length === 1 ? last : path;
 			return isPlanned
-				? `Will be exported when ${targets.length === 1 ? 'it is' : 'they are'} finished, to ${where}`
+				? `Will be exported when complete, to ${where}`
 				: `Exported to ${where}${isPartial ? ', gaps filled with zeros' : ''}`;
 		});
 	}
@@ -124,7 +124,7 @@ function exportForm(downloads: readonly Download[], path: string): Form {
 	const items: Item[] = [textItem('to', 'To', path)];
 	if (!isComplete) {
 		const now = isOne ? ` (${amount(only)} now)` : '';
-		const options = [`when finished${now}`, ...(isOne ? ['now, gaps filled with zeros'] : [])];
+		const options = [`when complete${now}`, ...(isOne ? ['now, gaps filled with zeros'] : [])];
 		items.push({kind: 'choice', name: 'when', label: 'When', options, chosen: 0});
 	}
 

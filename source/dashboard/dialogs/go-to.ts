@@ -1,4 +1,4 @@
-// The dialog for a place in a film: a linked player goes there, or one starts there.
+// The dialog for a time in a film: a linked player seeks there, or a player starts there.
 import type {Download} from '../../downstream.ts';
 import {cleanText, fitName} from '../../text/clean-text.ts';
 import {parsePercent, parseTime} from '../../text/film-time.ts';
@@ -36,7 +36,7 @@ export function openGoToDialog(ui: UiStore, download: Download, go: (ms: number)
 	});
 }
 
-/** Milliseconds, or the reason against the text. */
+/** Milliseconds, or the error in the text. */
 function placeOf(text: string, {playback, film}: Download): number | string {
 	const durationMs = playback?.durationMs ?? film?.durationMs;
 	const percent = parsePercent(text);

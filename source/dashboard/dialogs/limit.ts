@@ -49,7 +49,7 @@ function withDuration(form: Form): Form {
 	return withNotice(
 		form,
 		choiceOf(form, 'for') === 1
-			? 'Kept with the download.'
+			? 'Saved with the download.'
 			: 'Lasts until you quit. To keep it, use --limit-rate.',
 	);
 }

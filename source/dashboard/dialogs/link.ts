@@ -40,7 +40,7 @@ function linkForm({name, url, present}: Download): Form {
 		[
 			// A paste replaces the old link, and an edit keeps most of it. A URL with a secret is not shown.
 			presetItem('url', 'URL', hasSecret ? '' : url),
-			...(present > 0 ? [note('Keeps what you have if it is the same file.')] : []),
+			...(present > 0 ? [note('Keeps the downloaded data if the file is the same.')] : []),
 		],
 		[
 			{name: 'set', label: 'Set link', key: 's'},

@@ -113,7 +113,7 @@ async function costOf(
 	return startsCost({bytes, unknown, freeBytes, bytesPerSecond});
 }
 
-/** `It takes 412 MiB, about 2m40s; 43.1 GiB are free`. `unknown`: downloads of unknown size. */
+/** `Fetches 412 MiB, about 2m40s; 43.1 GiB are free`. `unknown`: downloads of unknown size. */
 function startsCost({
 	bytes,
 	unknown,
@@ -131,10 +131,10 @@ function startsCost({
 
 	const others = unknown === 0 ? '' : `; ${counted(unknown, 'download')} of unknown size`;
 	if (bytes === 0) {
-		return `How much it takes is not known yet${others}`;
+		return `The size is not known yet${others}`;
 	}
 
-	const takes = `It takes ${unknown === 0 ? '' : 'at least '}${formatBytes(bytes)}`;
+	const takes = `Fetches ${unknown === 0 ? '' : 'at least '}${formatBytes(bytes)}`;
 	if (freeBytes !== null && bytes > freeBytes) {
 		return `${takes}, but only ${formatBytes(freeBytes)} are free${others}`;
 	}

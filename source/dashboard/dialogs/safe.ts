@@ -27,7 +27,7 @@ const startMs = 2 * 60_000;
 /** Milliseconds that the dialog proposes, unless the film has fewer left. */
 const usualMs = 45 * 60_000;
 
-/** The cost below the fields of a dialog, as long as it is that of their content. */
+/** The cost below the fields of a dialog, while it matches their content. */
 export class ShownCost {
 	readonly #ui: UiStore;
 	readonly #costOf: (form: Form, isOver: () => boolean) => Promise<string | undefined>;
@@ -182,12 +182,12 @@ async function costOf(ui: UiStore, {id}: Download, form: Form): Promise<string |
 }
 
 /**
- * `It takes 412 MiB, about 2m40s; needs 1.3 MiB/s of your 2.6 MiB/s`: at the rate of the download, or at that of all downloads
+ * `Fetches 412 MiB, about 2m40s; needs 1.3 MiB/s of your 2.6 MiB/s`: at the rate of the download, or at that of all downloads
  * while this one fetches nothing. `now`: milliseconds since the epoch.
  */
 export function costWords({missing, by, etaAt}: Pledge, rateOfAll: number, now: number): string {
 	if (missing === null) {
-		return 'How much it takes is known once the index of the film is read';
+		return 'The size is known once the index of the film is read';
 	}
 
 	if (missing === 0) {
@@ -198,7 +198,7 @@ export function costWords({missing, by, etaAt}: Pledge, rateOfAll: number, now: 
 	const time = bytesPerSecond > 0 ? `, about ${formatDuration(missing / bytesPerSecond)}` : '';
 	const needed = by === null ? '' : `; needs ${formatSpeed((missing * 1000) / Math.max(1, by - now))}`;
 	const of = needed !== '' && bytesPerSecond > 0 ? ` of your ${formatSpeed(bytesPerSecond)}` : '';
-	return `It takes ${formatBytes(missing)}${time}${needed}${of}`;
+	return `Fetches ${formatBytes(missing)}${time}${needed}${of}`;
 }
 
 /** The next incomplete download of the list. */

@@ -32,7 +32,7 @@ export async function changing(
 	}
 
 	if (change.onDemand && state.hasFileInfo) {
-		// Segments without a player would linger, and go on fetching.
+		// Segments without a player would linger, and continue to fetch.
 		scheduler.segments.endAll(segment => segment.for === 'fill');
 	}
 }

@@ -138,7 +138,7 @@ export class Checkpoints {
 			return;
 		}
 
-		// Fetching goes on. The next checkpoint records these bytes, too.
+		// Fetching continues. The next checkpoint records these bytes, too.
 		Logger.warn(`${this.#state.record.id}: ${error.message}`);
 		this.#state.retries.note(error);
 		this.#pauseMs = Math.min(2 * this.#pauseMs, pauseMs.longest);

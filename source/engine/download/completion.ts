@@ -14,7 +14,7 @@ export async function complete(
 	scheduler: Scheduler,
 	change: Partial<DownloadRecord> = {},
 ): Promise<void> {
-	// One response may have brought the ranges of others: these end, and are not retried.
+	// One response may have delivered the ranges of other segments: they end, and are not retried.
 	scheduler.segments.endAll();
 	state.retries.reset();
 	state.isResumed = false;

@@ -56,7 +56,7 @@ export class DownloadState implements FetchState {
 	checkProgress: number | null = null;
 	/** Fraction of the running export, from 0 to 1. */
 	exportProgress: number | null = null;
-	/** Missing bytes of a film's index, which come before the background. */
+	/** Missing bytes of a film's index, which are fetched before the background. */
 	wantedIndex: Range | undefined;
 	/** One connection stays free for the index. */
 	awaitsIndex = false;

@@ -8,10 +8,10 @@ export function cancelled(): DownStreamError {
 export function restarted(): DownStreamError {
 	return new DownStreamError(
 		'origin-changed',
-		'The file changed on the server and is fetched from the start',
+		'The file changed on the server and is being fetched from the start',
 	);
 }
 
 export function closing(): DownStreamError {
-	return new DownStreamError('not-found', 'The program is ending, or the download was removed');
+	return new DownStreamError('not-found', 'The program is quitting, or the download was removed');
 }

@@ -77,7 +77,7 @@ export async function exporting(
 	}
 }
 
-/** Only logs a failure: the export stands, even if the store has no room to record it. */
+/** Only logs a failure: the export has succeeded, even if the store has no room to record it. */
 async function saveIfPossible(recordFile: RecordFile, change: Partial<DownloadRecord>): Promise<void> {
 	await recordFile.save(change).catch((error: unknown) => {
 		Logger.warn(`${recordFile.record.id}: ${String(error)}`);

@@ -24,7 +24,7 @@ type Parts = {
 export class ForecastRate {
 	readonly #state: DownloadState;
 	readonly #parts: Parts;
-	/** Bytes for others while the player was short of bytes. */
+	/** Bytes for others while the player lacked data. */
 	readonly #taken = new SpeedMeter();
 	#takenRanges: readonly Range[] = [];
 	/** Milliseconds since the epoch. */
@@ -89,9 +89,9 @@ export function rateFor({
 }
 
 /**
- * Where bytes arrive for other players and for pledges elsewhere, although the player of the position, the byte `offset`, is
- * short of bytes: it does not get these. With some seconds ready, it leaves them to the others, and gets them when it is short.
- * The background makes way for it. Pure.
+ * The ranges whose bytes go to other players and to pledges elsewhere while the player at the byte `offset` lacks data: it does
+ * not get those bytes. With some seconds ready, it leaves bytes to the others, and gets them once it lacks data.
+ * The background yields to it. Pure.
  */
 export function takenRanges(
 	offset: number,

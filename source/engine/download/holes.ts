@@ -31,9 +31,9 @@ export class Holes {
 		this.#effects.reevaluate();
 	}
 
-	/** The end of a complete file is gone. Rejects as `make` does. */
+	/** The end of a complete file is missing. Rejects as `make` does. */
 	async loseEnd(lost: Range): Promise<void> {
-		// The folder may be gone, too.
+		// The folder may be missing, too.
 		await this.#state.recordFile.makeFolder();
 		await this.loseCompletion();
 		await this.make([lost]);

@@ -1,4 +1,4 @@
-// Replaces an expired link of an item by a new one that leads to the same file; players wait meanwhile.
+// Replaces an expired link of an item by a new one that leads to the same file; players wait until then.
 import {DownStreamError, hasExpired} from '../../downstream.ts';
 import type {Scheduler} from '../fetch/scheduler.ts';
 import type {DataSource, OriginResponse} from '../origin/data-source.ts';
@@ -13,7 +13,7 @@ export class LinkRenewal {
 	readonly #scheduler: Scheduler;
 	readonly #sources: SourceChange;
 	readonly #effects: DownloadEffects;
-	/** Consecutive new links that brought no byte. */
+	/** Consecutive new links that delivered no byte. */
 	#fruitlessRenewals = 0;
 
 	constructor(state: DownloadState, scheduler: Scheduler, sources: SourceChange, effects: DownloadEffects) {
@@ -23,7 +23,7 @@ export class LinkRenewal {
 		this.#effects = effects;
 	}
 
-	/** Allows `maxRenewals` again: bytes came, or the user asked. */
+	/** Allows `maxRenewals` again: bytes arrived, or the user retried. */
 	reset(): void {
 		this.#fruitlessRenewals = 0;
 	}
@@ -34,7 +34,7 @@ export class LinkRenewal {
 	}
 
 	/**
-	 * Begins a renewal if a new link may mend the error. Returns false if nothing resolves links, or the last
+	 * Begins a renewal if a new link may resolve the error. Returns false if nothing resolves links, or the last
 	 * `maxRenewals` links were fruitless.
 	 */
 	renew(error: DownStreamError): boolean {

@@ -6,7 +6,7 @@ const longestMs = 60 * 60_000;
 const slowMs = 20_000;
 /** Milliseconds after which the effect of other hosts on the rate is measured. */
 const trialMs = 30_000;
-/** Minimum part of its rate that a pledge keeps during a trial if its own host is the limit. */
+/** Minimum fraction of its rate that a pledge keeps during a trial if its own host is the limit. */
 const keptPart = 0.7;
 /** Milliseconds until the next trial after a trial that has slowed the pledge. */
 const holdMs = 10 * 60_000;
@@ -37,7 +37,7 @@ export function isSlow({trial}: Pace): boolean {
 
 /**
  * A pledge that cannot be met in time at its rate gives other hosts a turn. If that slows it, the network was the limit
- * rather than its host, and it comes first again.
+ * rather than its host, and it has priority again.
  */
 export function afterRate(pace: Pace, {missing, by, rate, now}: Measurement): Pace {
 	const {trial, heldUntil = -Infinity, lateSince = now} = pace;

@@ -63,14 +63,14 @@ export class PageReplacement {
 				await sleep(Math.max(0, lastAt + requestIntervalMs - Date.now()), undefined, {signal: ending});
 				this.#checkedAt = Date.now();
 				if (this.#isDue && !(await sendsPage(this.#scheduler.source, ending))) {
-					Logger.info(`${record.id}: the origin sends the file in place of a page now`);
+					Logger.info(`${record.id}: the origin now sends the file instead of a web page`);
 					retries.reset();
 					await this.#versions.reset({});
 				}
 			});
 		} catch (error) {
 			if (!this.#state.isClosed) {
-				Logger.warn(`${record.id}: the page is kept: ${String(error)}`);
+				Logger.warn(`${record.id}: the page was kept: ${String(error)}`);
 			}
 		}
 	}

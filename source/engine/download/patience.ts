@@ -1,4 +1,4 @@
-// Ends the wait of players for an absent host.
+// Ends the wait of players for an unreachable host.
 import {DownStreamError} from '../../downstream.ts';
 import type {DownloadState} from './download-state.ts';
 

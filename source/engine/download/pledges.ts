@@ -1,5 +1,5 @@
 // The pledges of one download: their missing bytes, their state, and their demand for a place in the queue. Each
-// version of the file resolves them anew.
+// version of the file resolves them again.
 import {DownStreamError, type Pledge, type SafeRequest} from '../../downstream.ts';
 import {Logger} from '../../log.ts';
 import type {PledgedRanges} from '../fetch/fetch-target.ts';
@@ -228,7 +228,7 @@ export class Pledges implements PledgedRanges {
 		}
 	}
 
-	/** `keepAhead` and `next` need the place of the player in the film, and thus the map. */
+	/** `keepAhead` and `next` need the position of the player in the film, and thus the map. */
 	#needsMap({map, isMapAwaited}: PledgeFacts): boolean {
 		const {readers, services} = this.#state;
 		return !map && isMapAwaited && readers.size > 0 && (services.keepAhead > 0 || services.next > 0);
@@ -324,7 +324,7 @@ export class Pledges implements PledgedRanges {
 		const {map} = facts;
 		const resolved = resolvePledge(pledge, facts);
 		const ranges = 'ranges' in resolved ? resolved.ranges : undefined;
-		// A file without minutes has its pledges in bytes.
+		// A file without a timeline has its pledges in bytes.
 		const isTimed = unit === 'ms' && (map !== undefined || ranges === undefined);
 		const missing = ranges && missingOf(ranges, file.present);
 		const stretch = ranges && hullOf(ranges, isTimed && map ? map.index : []);

@@ -51,7 +51,7 @@ type Parts = {
 	readonly verification: Verification;
 };
 
-/** Makes holes of lost blocks, doubts a changed file, and completes a move or a download that was cut off at its end. */
+/** Makes holes of lost blocks, doubts a changed file, and completes a move or a download that was interrupted at its end. */
 export async function recover(
 	state: DownloadState,
 	{checkpoints, holes, verification}: Parts,

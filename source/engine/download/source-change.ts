@@ -48,7 +48,7 @@ export class SourceChange {
 	async accept(): Promise<void> {
 		await this.#scheduler.exclusively(async () => {
 			const {validator, isUnstable} = await verifyAcceptance(this.#scheduler.comparison(this.#state.ending));
-			Logger.info(`${this.#state.record.id}: goes on with the file of now`);
+			Logger.info(`${this.#state.record.id}: continues with the current file`);
 			this.#state.retries.reset();
 			await this.#state.recordFile.save({
 				validator,
@@ -109,7 +109,7 @@ export class SourceChange {
 			const wasEmpty = file.present.size === 0;
 			let response = change.url === undefined ? undefined : await this.prove(source);
 			await this.#scheduler.exclusively(async () => {
-				// The old source ran on: it may have brought the first bytes, or another version.
+				// The old source ran on: it may have delivered the first bytes, or another version.
 				if (response && (file !== this.#state.file || (wasEmpty && file.present.size > 0))) {
 					response = await this.prove(source);
 				}

@@ -91,7 +91,7 @@ export class Verification {
 
 	/**
 	 * The data file differs from its record, perhaps by its own last writes before a crash. Its bytes are trusted once
-	 * their checksums match. The check runs in the background; the ranges that players request come first. Resolves when
+	 * their checksums match. The check runs in the background; ranges that players request are checked first. Resolves when
 	 * it has begun. Rejects with `disk-full` or `disk-failed`.
 	 */
 	async startDoubt(): Promise<void> {
@@ -101,7 +101,7 @@ export class Verification {
 			return;
 		}
 
-		Logger.info(`${recordFile.record.id}: ${file.path} is not as it was recorded; it is checked`);
+		Logger.info(`${recordFile.record.id}: ${file.path} differs from its record; checking it`);
 		const doubt = new Doubt(
 			file.present,
 			async block => checks.isIntact(file, block),

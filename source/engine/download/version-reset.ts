@@ -87,7 +87,7 @@ export class VersionReset {
 			// Even if the save failed: nothing may be added to bytes of an unknown version.
 			const old = this.#state.file;
 			this.#state.file = await SparseFile.open(dataPath, Infinity, []);
-			// Readers that came during the save got the old bytes.
+			// Readers that started during the save got the old bytes.
 			this.#state.version++;
 			readers.reject(reason);
 			this.#scheduler.begin(true);

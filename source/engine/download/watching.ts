@@ -1,4 +1,4 @@
-// The last position in a film or sound, and its linked player. The recorded one is at most 5 s old.
+// The last position in a video or audio file, and its linked player. The recorded one is at most 5 s old.
 import type {Playback, Position} from '../../downstream.ts';
 import type {TrackedPlayer} from '../fetch/players.ts';
 import type {FilmMap} from '../film/film-map.ts';
@@ -13,7 +13,7 @@ const saveMs = 3000;
 const inferMs = 1000;
 /** Programs that read without playing. */
 const copies = /^(?:aria2|curl|Wget|rclone|Python|Go-http|node|undici)/i;
-/** Part of the duration after which a film counts as watched: the credits take up the rest. */
+/** Fraction of the duration after which a film counts as watched: the credits take up the rest. */
 const watchedShare = 0.92;
 
 export class Watching {

@@ -1,4 +1,4 @@
-// Rate limits: players come first, and all connections together stay within `limit` bytes per second.
+// Rate limits: players have priority, and all connections together stay within `limit` bytes per second.
 import {setTimeout as sleep} from 'node:timers/promises';
 
 /** Background connections pause while a player waits, but not long enough for origins to close them. */
@@ -81,7 +81,7 @@ export class Bandwidth {
 
 	/**
 	 * Call before bytes are stored. Resolves with the number of bytes granted, at most `slice`. Connections that serve
-	 * players come first. Rejects when `stop.signal` aborts; resolves at once when `stop.urgency` aborts.
+	 * players have priority. Rejects when `stop.signal` aborts; resolves at once when `stop.urgency` aborts.
 	 */
 	async take(bytes: number, servesPlayer: () => boolean, stop: Stop): Promise<number> {
 		let granted = Math.min(bytes, this.slice);
@@ -130,8 +130,8 @@ export class Bandwidth {
 	}
 
 	/**
-	 * A token bucket of `burstMs`. Order and slice are decided at the last moment: a player may have come, or the limit
-	 * may have fallen.
+	 * A token bucket of `burstMs`. Order and slice are decided at the last moment: a player may have connected, or the
+	 * limit may have fallen.
 	 */
 	#serve(): void {
 		clearTimeout(this.#timer);

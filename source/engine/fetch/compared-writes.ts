@@ -39,7 +39,7 @@ export class ComparedWrites {
 		return this.#comparedEnd(start, offset);
 	}
 
-	/** Whether such a reader may go on at `offset`. */
+	/** Whether such a reader may continue at `offset`. */
 	isReadable(start: number, offset: number): boolean {
 		return !(start < offset && this.#contradictions.has(offset)) && this.#comparedEnd(start, offset) > offset;
 	}

@@ -14,7 +14,7 @@ const segmentBounds = {smallest: mebibyte, largest: 32 * mebibyte};
 const promptSeconds = 2;
 /** Bytes. A smaller request would save less time than it takes. */
 const smallestRequest = 64 * 1024;
-/** Bytes per second. A faster connection brings the first request of a player within `promptSeconds`. */
+/** Bytes per second. A faster connection serves the first request of a player within `promptSeconds`. */
 const slowRate = 256 * 1024;
 
 /** `rate`: bytes per second of one of the connections. */
@@ -63,7 +63,7 @@ export function hasFreeConnection(
 	{open, background, max, target, readers, awaitsIndex, isSingle}: Connections,
 ): boolean {
 	// Each player keeps its own connection, and one more stays free for the next seek: ending a connection wastes the
-	// bytes on their way.
+	// bytes in flight.
 	const kept = (readers > 0 ? readers + 1 : 0) + (awaitsIndex && !plan.isIndex ? 1 : 0);
 	const hasRoom =
 		plan.isLate === true || background < Math.max(1, max - kept) || (plan.for === 'player' && open < max - 1);
@@ -76,7 +76,7 @@ export function promptBytes(rate: number, seconds = promptSeconds): number {
 }
 
 /**
- * The rest of a request takes too long on a slow connection: other connections bring parts of it to a waiting player
+ * The rest of a request takes too long on a slow connection: other connections deliver parts of it to a waiting player
  * earlier.
  */
 export function isTooLong(bytes: number, rate: number): boolean {

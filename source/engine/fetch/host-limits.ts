@@ -33,7 +33,7 @@ export type HostUser = {
 type RefusalFacts = {
 	/** Open beside the refused connection. */
 	readonly others: number;
-	/** Connections that brought the file: of `others`, or closed so recently that the host may still count them. */
+	/** Connections that delivered the file: of `others`, or closed so recently that the host may still count them. */
 	readonly answered: number;
 	/** Of `answered`, the connections of the refused download. */
 	readonly ownAnswered: number;
@@ -194,8 +194,8 @@ export class Host {
 
 	/**
 	 * Records a refused connection. If the host has answered another connection of the same download, the ceiling
-	 * halves (8, 4, 2, 1), and the bytes are requested again when a place is free. If it has answered connections of
-	 * other downloads alone, this download makes a second attempt once one of them has ended. Returns false if the
+	 * halves (8, 4, 2, 1), and the bytes are requested again when a place is free. If it has answered only connections
+	 * of other downloads, this download makes a second attempt once one of them has ended. Returns false if the
 	 * number of connections was not the reason. `retryAfterMs`: the wait that the host asked for. `isPlain`: an
 	 * outright refusal; for other errors, a closed connection proves nothing.
 	 */

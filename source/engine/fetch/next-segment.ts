@@ -20,7 +20,7 @@ export type Demand = {
 	readonly blocked: boolean;
 	/** Bytes after `offset` to keep ready. */
 	readonly ahead: number;
-	/** The first bytes of `ahead`, which come before pledges. */
+	/** The first bytes of `ahead`, which precede pledges. */
 	readonly beforePledges: number;
 	/** Bytes of one request: few after a seek, more for a reader that stays. */
 	readonly segmentSize: number;
@@ -67,8 +67,8 @@ export type PlanState = {
  */
 const aboutToArrive = 1024 * 1024;
 /**
- * Maximum seconds of the same distance. Behind a speed limit or on a slow connection, another one brings the byte
- * earlier.
+ * Maximum seconds of the same distance. Behind a speed limit or on a slow connection, another one delivers the
+ * byte earlier.
  */
 const longestArrival = 0.5;
 
@@ -84,7 +84,7 @@ const smallestPart = 256 * 1024;
 /** Target of the rate of a player's connections, as a multiple of its pace, until it has `soonSeconds` ready. */
 const paceMargin = 1.5;
 export const soonSeconds = 10;
-/** Maximum duration of a request on a slow connection, as a part of the time until the player reads its bytes. */
+/** Maximum duration of a request on a slow connection, as a fraction of the time until the player reads its bytes. */
 const aheadPart = 0.25;
 
 /** Segments end on multiples of this, so that holes do not fragment. */
@@ -218,7 +218,7 @@ function lengthAt(start: number, {offset, pace, segmentSize}: Demand, rate: numb
 	return Math.min(segmentSize, promptBytes(rate, untilRead * aheadPart));
 }
 
-/** The part of a claim that a slow connection brings soon. Another connection may take over the rest. */
+/** The part of a claim that a slow connection delivers soon. Another connection may take over the rest. */
 function promptPart(claim: Claim): Claim {
 	const {offset, end, rate = Infinity} = claim;
 	return isTooLong(end - offset, rate)
@@ -226,7 +226,7 @@ function promptPart(claim: Claim): Claim {
 		: claim;
 }
 
-/** The reader has few bytes ready, and the connections up to the hole bring less than it reads. */
+/** The reader has few bytes ready, and the connections up to the hole deliver less than it reads. */
 function isLate({offset, pace}: Demand, hole: number, {present, claimed, rate: usual}: PlanState): boolean {
 	const rates = claimed
 		.filter(claim => claim.offset < hole && offset < claim.end)

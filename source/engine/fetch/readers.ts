@@ -16,7 +16,7 @@ type Waiting<T> = {
 	reject(error: unknown): void;
 };
 
-/** Milliseconds of read-ahead that come before pledges. */
+/** Milliseconds of read-ahead that precede pledges. */
 export const firstAheadMs = 30_000;
 
 /** Maximum bytes to keep ready ahead of a reader at the offset: in all, and before pledges are served. */
@@ -146,7 +146,7 @@ export class Readers {
 
 	/**
 	 * Passes bytes that were just written to the readers that wait for them: each retains the network's own block.
-	 * `isReadable`: whether a reader may go on at its offset; else it waits until `recheck`.
+	 * `isReadable`: whether a reader may continue at its offset; else it waits until `recheck`.
 	 */
 	wake(offset: number, bytes: Uint8Array, isReadable: (reader: Reader) => boolean): void {
 		const end = offset + bytes.length;

@@ -15,7 +15,7 @@ const maxResponseTimeoutMs = 5 * 60_000;
  */
 const longestConnectMs = 8000;
 /**
- * Milliseconds that a player waits for an absent host. Longer once its response has begun, because a response can only
+ * Milliseconds that a player waits for an unreachable host. Longer once its response has begun, because a response can only
  * be cut.
  */
 const playerPatienceMs = {unanswered: 9000, answered: 45_000};
@@ -118,7 +118,7 @@ function waitOf(
 	};
 }
 
-/** True if the host accepted the connection and stayed silent: it is slow, not absent. */
+/** True if the host accepted the connection and stayed silent: it is slow, not unreachable. */
 function isSilence({cause}: DownStreamError, which?: 'HEADERS_TIMEOUT'): boolean {
 	return (
 		cause instanceof HttpError &&

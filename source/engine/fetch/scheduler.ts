@@ -320,7 +320,7 @@ export class Scheduler implements HostUser {
 			segmentSize: this.#segmentSize,
 			rate: this.#context.sustainedRate,
 		});
-		// A whole response in progress brings every byte: only a waiting player is worth another attempt at ranges.
+		// A whole response in progress delivers every byte: only a waiting player is worth another attempt at ranges.
 		const isComing = record.acceptsRanges === false && [...this.segments].some(({isWhole}) => isWhole);
 		return isComing && !plan?.urgent ? undefined : plan;
 	}

@@ -104,7 +104,7 @@ export class SegmentRun {
 				throw this.#tooShort();
 			}
 
-			// The next request has the overlap. Another response may have shown the need for it meanwhile.
+			// The next request has the overlap. Another response may have shown the need for it since.
 			return undefined;
 		}
 
@@ -189,7 +189,7 @@ export class SegmentRun {
 	}
 
 	/**
-	 * Resolves with false if the response has no byte of the segment, or another response brings its bytes. Rejects with
+	 * Resolves with false if the response has no byte of the segment, or another response delivers its bytes. Rejects with
 	 * `origin-truncated` or `origin-misbehaved`, or with an error of the disk.
 	 */
 	async #isUseful({range, acceptsRanges}: OriginResponse): Promise<boolean> {
@@ -199,7 +199,7 @@ export class SegmentRun {
 		const isRepeated = traits.wholeResponses >= maxWholeResponses;
 		const inOrder = [...context.segments].find(other => other !== segment && other.isWhole);
 		if (!acceptsRanges && inOrder) {
-			// It brings these bytes, too.
+			// It delivers these bytes, too.
 			inOrder.end = file.size;
 			if (isRepeated && record.acceptsRanges) {
 				await context.recordFile.save({acceptsRanges});
@@ -288,7 +288,7 @@ export class SegmentRun {
 		}
 	}
 
-	/** Another connection may take over the rest meanwhile. */
+	/** Another connection can take over the rest at any time. */
 	get #wantedEnd(): number {
 		return this.#segment.end + this.#overlap;
 	}

@@ -28,7 +28,7 @@ export class Segment {
 	for: SegmentUse;
 	/** The host has accepted the connection. */
 	isConnected = false;
-	/** When a response of the cached version came, in milliseconds of `performance.now()`. */
+	/** When a response of the cached version arrived, in milliseconds of `performance.now()`. */
 	#answeredAt: number | undefined;
 	/** The use of the event loop until then. */
 	#loopBefore = performance.eventLoopUtilization();
@@ -59,7 +59,7 @@ export class Segment {
 		return this.#answeredAt !== undefined;
 	}
 
-	/** A response of the cached version came. */
+	/** A response of the cached version has arrived. */
 	answered(): void {
 		this.#answeredAt = performance.now();
 		this.#loopBefore = performance.eventLoopUtilization();
@@ -84,7 +84,7 @@ export class Segment {
 		return milliseconds < sustainedMs || this.#isHeldUp ? undefined : this.#meanRate(milliseconds);
 	}
 
-	/** This process is short of the processor: another connection would bring nothing earlier. */
+	/** This process is short of CPU time: another connection would deliver nothing earlier. */
 	get #isHeldUp(): boolean {
 		return performance.eventLoopUtilization(this.#loopBefore).utilization > busyPart;
 	}

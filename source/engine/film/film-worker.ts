@@ -1,4 +1,4 @@
-// The thread that reads film maps, one after the other. The bytes come from the thread that started it.
+// The thread that reads film maps, one after the other. The thread that started it supplies the bytes.
 import {once} from 'node:events';
 import {parentPort} from 'node:worker_threads';
 import {messageOf} from '../../text/message-of.ts';
@@ -27,7 +27,7 @@ async function answerTo(size: number): Promise<FromFilmWorker> {
 			send({read: {start, end, maxEnd}});
 			const {bytes} = await answer;
 			if (!bytes) {
-				throw new Error('The bytes cannot be had');
+				throw new Error('The bytes are unavailable');
 			}
 
 			return bytes;

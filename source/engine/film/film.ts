@@ -27,10 +27,10 @@ const requestBytes = 256 * 1024;
  * while a player reads.
  */
 const limits = {requests: 8, bytes: 32 * 1024 * 1024, bytesForPlayer: 64 * 1024 * 1024};
-/** Maximum bytes at the end of a file that one request brings. */
+/** Maximum bytes at the end of a file that one request covers. */
 const tailBytes = 8 * 1024 * 1024;
 
-/** Serializes reading for downloads at rest: a start may show thousands of them at once. */
+/** Serializes reading for idle downloads: a start may show thousands of them at once. */
 const inBackground = turns();
 
 type FilmFacts = {
@@ -257,7 +257,7 @@ export class Film {
 	}
 
 	/**
-	 * Parsers read in small pieces: one request brings several of them. The bytes after the index at the end of a file
+	 * Parsers read in small pieces: one request serves several of them. The bytes after the index at the end of a file
 	 * count as part of it.
 	 */
 	#lacks({start, end}: Range): void {

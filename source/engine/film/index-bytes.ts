@@ -15,7 +15,7 @@ const limits = {bytes: 64 * 1024 * 1024, reads: 64};
 const taken = {reads: 16_384, times: 4, least: 1024 * 1024};
 /** Bytes of one request: it covers many small reads of the parser. */
 export const chunkBytes = 64 * 1024;
-/** The last bytes of a file may state the length of the index before them: one request brings both. */
+/** The last bytes of a file may state the length of the index before them: one request covers both. */
 const lastWord = {bytes: 4, request: 256 * 1024};
 
 /** Thrown for a read past the index. Its range is the place of a packet. */

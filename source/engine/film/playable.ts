@@ -148,8 +148,8 @@ export type Forecast = {
 
 /**
  * For playback that starts now at `fromMs`, while the missing bytes arrive in order at `bytesPerSecond`. Between two points
- * the bytes of `fromMs` are interpolated. A player comes before the `pledged` ranges, so they delay no stall; but they come
- * first while it waits for longer than its start takes.
+ * the bytes of `fromMs` are interpolated. A player comes before the `pledged` ranges, so they delay no stall; but they have
+ * priority while it waits for longer than its start takes.
  */
 export function forecast(
 	map: FilmMap,

@@ -30,11 +30,11 @@ const estimateSlack = 0.1;
 const onlyLong = (durationMs: number) => `The film is only ${formatTime(durationMs)} long`;
 const onlyBytes = (size: number) => `The file has only ${size} bytes`;
 const noMinutes =
-	'The file has no readable index of a film or sound, so it has no minutes; name bytes instead';
+	'The file has no readable video or audio index, so its times are unknown; give bytes instead';
 
 /**
  * The pledge of a request, without its number. `now`: milliseconds since the epoch. Throws `bad-request`, or `incomplete`
- * while the place of the player in the film is unknown.
+ * while the position of the player in the film is unknown.
  */
 export function pledgeOf(
 	request: SafeRequest,
@@ -47,9 +47,9 @@ export function pledgeOf(
 	for (const [isGiven, sentence] of [
 		[forMs !== undefined && bytes !== undefined, 'forMs and bytes exclude each other'],
 		[from !== undefined && fromMs !== undefined, 'from and fromMs exclude each other'],
-		[fromMs !== undefined && bytes !== undefined, 'fromMs goes with forMs, not with bytes'],
-		[orBytes !== undefined && forMs === undefined, 'orBytes goes with forMs'],
-		[by !== undefined && by <= now, 'by must be a time to come'],
+		[fromMs !== undefined && bytes !== undefined, 'fromMs applies to forMs, not to bytes'],
+		[orBytes !== undefined && forMs === undefined, 'orBytes requires forMs'],
+		[by !== undefined && by <= now, 'by must be in the future'],
 	] as const) {
 		if (isGiven) {
 			throw new DownStreamError('bad-request', sentence);

@@ -13,16 +13,16 @@ const fastRate = (25 * 1024 * 1024) / 1000;
 /** Bytes per millisecond (2 MiB/s): from here on more than a usual block may arrive between two deliveries. */
 const steadyRate = (2 * 1024 * 1024) / 1000;
 /**
- * Bytes that may gather in the socket between two reads. Systems widen the receive window of a connection that is read in
+ * Bytes that may accumulate in the socket between two reads. Systems widen the receive window of a connection that is read in
  * large pieces. Where it is fixed, the origin would wait: `least` is half of the window that a connection begins with.
  */
 const gathered = {least: 32 * 1024, most: 256 * 1024};
-/** Rests that bring less than this part of the rate without them, after so many milliseconds, slow a connection down. */
+/** Rests that yield less than this part of the rate without rests, after this many milliseconds, slow a connection down. */
 const slowed = {rate: 0.7, milliseconds: 500};
 
 /**
  * Delays the delivery of small pieces until `bytes` have arrived, a block is full, or `milliseconds` after the first of
- * them. A slow connection is not read for up to `restMs` after each read, so that its bytes gather in the socket.
+ * them. A slow connection is not read for up to `restMs` after each read, so that its bytes accumulate in the socket.
  */
 export type Coalescing = {readonly bytes: number; readonly milliseconds: number; readonly restMs: number};
 
@@ -271,7 +271,7 @@ export class HttpConnection {
 
 	#coalesce(coalescing: Coalescing): void {
 		const {bytes, milliseconds, restMs} = coalescing;
-		// A player has come.
+		// A player has begun to wait.
 		const isHurried = this.#wakeLater !== undefined && milliseconds < this.#wakeLaterMs;
 		const isEnough = this.#untakenBytes >= bytes || this.#full.length > 0;
 		if (isEnough || isHurried || this.#receivedSinceRequest < eagerBytes) {
@@ -307,7 +307,7 @@ export class HttpConnection {
 		return rate >= steadyRate && this.#coalescing().restMs > 0 ? blockSizes.resting : blockSizes.usual;
 	}
 
-	/** Bytes that may gather before the next read, at the rate of the block that is now full. */
+	/** Bytes that may accumulate before the next read, at the rate of the block that is now full. */
 	#mayGather(rate: number): number {
 		if (this.#maxGathered === 0) {
 			return 0;

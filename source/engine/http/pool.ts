@@ -119,7 +119,7 @@ export class Pool {
 		}
 
 		const abort = new AbortController();
-		// Errors are left to the request that needs a connection.
+		// The request that needs a connection reports errors.
 		const opened = this.#open(abort.signal).catch(() => undefined);
 		const preconnecting = {abort, opened};
 		this.#preconnecting = preconnecting;
@@ -140,7 +140,7 @@ export class Pool {
 	closeIdle(): void {
 		this.#preconnecting?.abort.abort();
 		for (const connection of this.#idle.keys()) {
-			this.#discard(connection, new Error('not needed any more'));
+			this.#discard(connection, new Error('no longer needed'));
 		}
 	}
 
@@ -210,7 +210,7 @@ export class Pool {
 				return connection;
 			}
 
-			this.#discard(connection, new Error('not usable any more'));
+			this.#discard(connection, new Error('no longer usable'));
 		}
 
 		return undefined;
@@ -238,14 +238,14 @@ export class Pool {
 		if (isFree && connection.isUsable) {
 			this.#keep(connection);
 		} else {
-			this.#discard(connection, new Error('not needed any more'));
+			this.#discard(connection, new Error('no longer needed'));
 		}
 
 		this.#releaseSlot();
 	}
 
 	#keep(connection: HttpConnection): void {
-		const end = () => this.#discard(connection, new Error('kept long enough'));
+		const end = () => this.#discard(connection, new Error('idle for too long'));
 		this.#idle.set(connection, setTimeout(end, maxIdleMs));
 	}
 

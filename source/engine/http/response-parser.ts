@@ -49,7 +49,7 @@ export class ResponseParser {
 	/** A Content-Length beside chunks; NaN if invalid. */
 	#redundantLength: number | undefined;
 	#bytesInChunks = 0;
-	/** Content-Length states more bytes than any connection brings: closing it is a cut. */
+	/** Content-Length states more bytes than any connection delivers: closing it is a truncation. */
 	#isEndless = false;
 	/** Of the body or the current chunk; Infinity if the body is delimited by close. */
 	#bytesLeft = 0;

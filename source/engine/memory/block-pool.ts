@@ -1,4 +1,4 @@
-// Reusable memory for bytes on their way from disk to players. Allocating a block costs more than reading into it.
+// Reusable memory for bytes in transit from disk to players. Allocating a block costs more than reading into it.
 import type {SparseFile} from '../store/sparse-file.ts';
 
 const sizes = {min: 64 * 1024, max: 1024 * 1024};

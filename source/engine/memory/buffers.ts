@@ -1,11 +1,11 @@
-// Reference-counted memory for bytes from the network on their way to disk and players. Blocks are reused when their
+// Reference-counted memory for bytes in transit from the network to disk and players. Blocks are reused when their
 // last holder releases them. A missed release only leaves the block to the garbage collector, so when in doubt, do
 // not release.
 
 /**
  * Bytes. Allocating a block for each read would cost more CPU time than the read itself, mostly in page faults and
  * garbage collection. Fast connections use larger blocks, because the fixed cost per block exceeds the cost of its
- * bytes. So do background connections that rest between reads: their bytes may come late.
+ * bytes. So do background connections that rest between reads: their bytes may arrive late.
  */
 export const blockSizes = {
 	least: 64 * 1024,

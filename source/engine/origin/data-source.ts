@@ -54,7 +54,7 @@ export type OriginRequest = {
 	readonly range: Range;
 	/** False requests the whole file from 0 and ignores `range`: the origin refuses partial requests. */
 	readonly ranged: boolean;
-	/** True while no reader waits for the bytes, which may then come in large pieces. */
+	/** True while no reader waits for the bytes, which may then arrive in large pieces. */
 	readonly isBackground?: () => boolean;
 	/** Called once a connection is ready for the request, where the source has connections. */
 	readonly connected?: (() => void) | undefined;

@@ -26,7 +26,7 @@ export function refusal(url: URL, response: HttpResponse, given: readonly string
 	const reasons: Partial<Record<number, string>> = {
 		403: `403 Forbidden from ${host}: the link may have expired`,
 		404: `404: no such file on the server ${host}`,
-		410: `410 Gone: ${host} does not have the file any more`,
+		410: `410 Gone: ${host} no longer has the file`,
 		416: `416: ${host} refuses the requested range`,
 	};
 	const isRedirect = status >= 300 && status < 400 && status !== 304;

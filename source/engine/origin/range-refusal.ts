@@ -17,7 +17,7 @@ export function isCut(error: unknown): boolean {
 	return code === 'ECONNRESET' || code === 'CONNECTION_CLOSED';
 }
 
-/** The connection was made, and no response came in time. */
+/** The connection was made, and no response arrived in time. */
 export function isSilence(error: unknown): boolean {
 	return causeOf(error) === 'HEADERS_TIMEOUT';
 }

@@ -11,11 +11,11 @@ export type OriginTraits = {
 	servesRanges?: boolean;
 	/** It has sent a part that does not state the size of the file. */
 	hidesSize?: boolean;
-	/** Its last response to a request with Range did not come in time: the next request goes without. */
+	/** Its last response to a request with Range did not arrive in time: the next request goes without. */
 	ignoresRange?: boolean;
 	/** It declares a Content-Encoding that its bytes do not have. */
 	mislabels?: boolean;
-	/** When it refused or cut the whole as well as a part, in milliseconds of `performance.now()`. */
+	/** When it refused or truncated the whole file as well as a part, in milliseconds of `performance.now()`. */
 	refusedWholeAt?: number;
 };
 

@@ -45,7 +45,7 @@ const observed = [
 const maxText = 40;
 /** At the end of a film the last polled position is at most this old, in milliseconds at normal speed, on a busy machine. */
 const endMs = 10_000;
-/** Part of the duration: players estimate that of some sounds. */
+/** Fraction of the duration, which players only estimate for some audio files. */
 const endShare = 0.08;
 
 const nothing = {
@@ -131,7 +131,7 @@ export class MpvLink {
 		clearInterval(this.#pollTimer);
 		clearTimeout(this.#notifyTimer);
 		for (const reply of this.#replies.values()) {
-			reply({error: 'the player has ended'});
+			reply({error: 'the player has quit'});
 		}
 
 		this.#replies.clear();

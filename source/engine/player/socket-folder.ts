@@ -32,7 +32,7 @@ export async function newSocketPath(
 		await (socket === undefined ? undefined : removeSocket(socket));
 	}
 
-	throw new Error(`no folder for it can be made in ${tmpdir()}, or its path is too long for a socket`);
+	throw new Error(`no folder for its socket can be created in ${tmpdir()}, or the path is too long`);
 }
 
 /** A path that `newSocketPath` may have made, in this run or in an earlier one. */

@@ -309,7 +309,7 @@ export function parseChecksum(text: string, subject = 'checksum'): Checksum {
 	if (length === undefined || digest.length !== length) {
 		throw new DownStreamError(
 			'bad-request',
-			`${subject} ${JSON.stringify(text)}: it must be md5:, sha1:, sha256: or sha512: and all its hexadecimal digits`,
+			`${subject} ${JSON.stringify(text)}: it must be md5:, sha1:, sha256: or sha512: followed by all hexadecimal digits`,
 		);
 	}
 

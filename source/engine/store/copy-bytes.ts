@@ -53,7 +53,7 @@ export async function copyBytes(
 	if (free < needed) {
 		throw new DownStreamError(
 			'disk-full',
-			`${needed} bytes are needed for ${target}, and its disk has ${free} bytes free`,
+			`${target} needs ${needed} bytes, but its disk has ${free} bytes free`,
 		);
 	}
 
@@ -89,7 +89,7 @@ export async function copyRanges(
 			signal?.throwIfAborted();
 			const {bytesRead} = await from.read(buffer, 0, Math.min(chunkSize, end - offset), offset);
 			if (bytesRead === 0) {
-				throw new DamagedFile(`${source} was cut short by another program`, {start: offset, end: Infinity});
+				throw new DamagedFile(`${source} was truncated by another program`, {start: offset, end: Infinity});
 			}
 
 			for (let written = 0; written < bytesRead;) {

@@ -31,7 +31,7 @@ export async function writeInPlace(file: string, text: string, previous: string)
 	const handle = await open(previous, constants.O_RDWR | (constants.O_NOFOLLOW ?? 0));
 	try {
 		if ((await handle.stat()).nlink > 1) {
-			throw Object.assign(new Error(`${previous} has a second name`), {code: 'EMLINK'});
+			throw Object.assign(new Error(`${previous} has another hard link`), {code: 'EMLINK'});
 		}
 
 		await handle.writeFile(text);

@@ -89,7 +89,10 @@ export async function checkTarget(
 /** A file would take the place of the device itself: as root, of /dev/null. */
 function refuseDevice(target: string, found: Stats | undefined): void {
 	if (found && !found.isFile() && !found.isDirectory()) {
-		throw new DownStreamError('bad-request', `${target} is a device, pipe or socket, which no file replaces`);
+		throw new DownStreamError(
+			'bad-request',
+			`${target} is a device, pipe or socket, which a file cannot replace`,
+		);
 	}
 }
 

@@ -153,7 +153,7 @@ async function placedBefore(
 
 /**
  * The file is next to the target, because only a rename on the same disk is atomic. Its name is deterministic, so the
- * next export of the same file to the same target removes the rest of an interrupted copy.
+ * next export of the same file to the same target removes the remains of an interrupted copy.
  */
 function temporaryFor(source: string, target: string): string {
 	const name = createHash('sha256').update(`${source}\0${target}`).digest('hex').slice(0, 16);

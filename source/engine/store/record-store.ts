@@ -40,8 +40,8 @@ export class RecordStore {
 	readonly #wasReleased: boolean;
 
 	/**
-	 * Creates the folder if necessary. With `wasReleased`, no process has ended in the middle of a write, so nothing is left
-	 * of one. Rejects with `disk-full` or `disk-failed`.
+	 * Creates the folder if necessary. With `wasReleased`, no process has ended in the middle of a write, so none has left
+	 * files behind. Rejects with `disk-full` or `disk-failed`.
 	 */
 	static async open(
 		storageDir: string,

@@ -49,7 +49,7 @@ export type StoredPledge = {
 	readonly unit: 'ms' | 'bytes';
 	readonly from: number;
 	readonly to: number | null;
-	/** The bytes to fetch from the start instead if the file has no minutes. */
+	/** The bytes to fetch from the start instead if the file has no timeline. */
 	readonly orBytes?: number;
 	/** The deadline in milliseconds since the epoch. */
 	readonly by?: number;

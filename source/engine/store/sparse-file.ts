@@ -37,7 +37,7 @@ export class SparseFile {
 	/** The identity must be read although nothing was written. */
 	#needsIdentity = false;
 	#isRetired = false;
-	/** Another program has cut the file short: it may have lost any byte. */
+	/** Another program has truncated the file: it may have lost any byte. */
 	#isCut = false;
 	/** Bytes written since the last sync: the disk may not take them. */
 	#unsynced = new RangeSet();
@@ -164,7 +164,7 @@ export class SparseFile {
 			while (filled < length) {
 				const {bytesRead} = await readSome(handle, into.subarray(filled, length), offset + filled, this.path);
 				if (bytesRead === 0) {
-					throw new DamagedFile(`${this.path} was cut short by another program`, {
+					throw new DamagedFile(`${this.path} was truncated by another program`, {
 						start: offset + filled,
 						end: Infinity,
 					});
@@ -194,7 +194,7 @@ export class SparseFile {
 		}
 	}
 
-	/** How a complete file was changed since it was recorded, at the cost of one stat; whether any file was cut short. */
+	/** How a complete file was changed since it was recorded, at the cost of one stat; whether any file was truncated. */
 	async changeSince(): Promise<'gone' | 'changed' | undefined> {
 		if (this.doubt || this.#isRetired) {
 			return undefined;
@@ -273,7 +273,7 @@ export class SparseFile {
 	async #refuseLoss(handle: FileHandle): Promise<void> {
 		const {minSize: size} = this;
 		const found = await handle.stat();
-		// An unreadable folder tells nothing.
+		// An unreadable folder proves nothing.
 		const named = await stat(this.path).catch((error: unknown) =>
 			errorCode(error) === 'ENOENT' ? undefined : found,
 		);
@@ -288,7 +288,7 @@ export class SparseFile {
 			this.#isCut = true;
 			// Later checkpoints find it whole.
 			await truncate(await this.#writeHandle(), size, this.path);
-			throw new DamagedFile(`${this.path} was cut short by another program`, undefined);
+			throw new DamagedFile(`${this.path} was truncated by another program`, undefined);
 		}
 	}
 

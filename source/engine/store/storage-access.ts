@@ -130,7 +130,7 @@ export class StorageAccess implements Writable {
 			throw this.#refusal!;
 		}
 
-		Logger.info(`${this.#storageDir}: may be written now`);
+		Logger.info(`${this.#storageDir}: writable again`);
 		clearInterval(this.#retryTimer);
 		this.#lock = lock;
 		this.#refusal = undefined;

@@ -32,8 +32,8 @@ const startingPollMs = 20;
 type Callback = (error: NodeJS.ErrnoException | null) => void;
 
 /**
- * The file system as proper-lockfile uses it. A full disk (ext4) has no block for a new folder, but makes empty files: the
- * lock is one of these there, and as exclusive.
+ * The file system as proper-lockfile uses it. A full disk (ext4) has no block for a new folder, but can create empty files:
+ * there the lock is an empty file, which is as exclusive.
  */
 const lockingFs = {
 	...fs,
@@ -65,7 +65,7 @@ export class StorageLock {
 	readonly #isInPlace: () => boolean;
 	#owner: StorageOwner;
 	readonly #unlock: () => Promise<void>;
-	/** The holder before has released the folder: it has not ended in the middle of a write. */
+	/** The previous holder has released the folder: it did not end in the middle of a write. */
 	readonly wasReleased: boolean;
 
 	/**
@@ -113,7 +113,7 @@ export class StorageLock {
 	/** Publishes the proxy's address to other processes, if the disk has room. Rejects with `disk-failed`. */
 	async publish(origin: string): Promise<void> {
 		this.#owner = {...this.#owner, origin};
-		// Not synced: after a power cut the owner without an address says as much.
+		// Not synced: after a power cut an owner without an address is as useful.
 		await writeOwner(this.#ownerFile, this.#owner, writeAtomically);
 	}
 

@@ -125,7 +125,7 @@ export function originChanged(
 	return new DownStreamError('origin-changed', changeMessage(change, suspicion), {bytesAgree});
 }
 
-/** The values of a label are long and say little: they come last. */
+/** The values of a label are long and say little: they are last. */
 function changeMessage(change: string, suspicion?: Suspicion): string {
 	const labels = suspicion ? ` (its ${suspicion.label} was ${suspicion.was} and is ${suspicion.is} now)` : '';
 	return `The file changed on the server: ${change}; the downloaded bytes are kept${labels}`;

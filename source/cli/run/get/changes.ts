@@ -5,7 +5,7 @@ import type {Settings} from '../../settings.ts';
 import {refuseLost, type Host} from './host.ts';
 import type {Item} from './item.ts';
 
-/** Limit of the changes of one file that are answered. */
+/** Maximum number of changes of one file that are handled. */
 const maxAnswers = 5;
 /** Milliseconds between two attempts to compare versions. */
 const retryMs = 2000;

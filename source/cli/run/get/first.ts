@@ -81,7 +81,7 @@ async function getOne(
 	const words = pledge ? pledgeWords(pledge, view()) : decision.failure;
 	if (pledge && isSafe && first.forMs !== undefined && pledge.toMs === null) {
 		output.error(
-			`${shown}: it has no minutes, so its first ${formatBytes(pledge.end ?? 0)} are safe instead`,
+			`${shown}: its times are unknown, so its first ${formatBytes(pledge.end ?? 0)} are safe instead`,
 		);
 	}
 

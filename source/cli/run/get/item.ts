@@ -9,12 +9,12 @@ export type Item = {
 	readonly request: AddRequest;
 	/** Its state in the list before this run; undefined if this run added it. */
 	readonly before: Download | undefined;
-	/** Its bytes may be in a file of the user, which must stay there. */
+	/** Its bytes may be in a user's file, which must stay. */
 	readonly wasExported: boolean;
 	readonly waits: Waits;
 	/** Name and size are known, and no other file is in the way. */
 	hasPlace: boolean;
-	/** Number of answers to changes of the file. */
+	/** Number of changes of the file handled so far. */
 	answers: number;
 	/** Bytes written to standard output, and their version. */
 	readonly streamed: {offset: number; etag?: string | undefined};

@@ -6,7 +6,7 @@ import type {Item} from './item.ts';
 import type {Host} from './host.ts';
 import type {Result} from './report.ts';
 
-/** Removes a download of this run from the list, or restores its state of before. */
+/** Removes a download of this run from the list, or restores its earlier state. */
 export async function leave(
 	settings: Settings,
 	host: Host,
