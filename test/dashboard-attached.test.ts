@@ -41,7 +41,7 @@ test('no download is shown as running between the end of one instance and the st
 	assert.match(screen.lines[0]!, / attached to http:\/\/127\.0\.0\.1:\d+/);
 	assert.match(screen.lines.at(-1)!, / q detach/);
 	await screen.send('R');
-	await screen.shows('the other instance runs the downloads');
+	await screen.shows('the other instance already runs the downloads');
 	server.closeAllConnections();
 	await screen.shows('The other instance has quit. R continues its downloads.');
 	assert.match(screen.lines.at(-1)!, / q quit/);

@@ -220,15 +220,6 @@ dashboardTest(
 );
 
 dashboardTest(
-	'the planned exports of several downloads are told as such',
-	{downloads: films(2)},
-	async screen => {
-		await screen.press(['*', 'e'], 'Export 2 downloads');
-		await screen.answer('enter', 'Will be exported when they are finished, to /home/user/Videos/');
-	},
-);
-
-dashboardTest(
 	'several downloads go to a folder, each once, even if one meets an existing file',
 	{downloads: films(3, {status: 'complete'}), columns: 100, rows: 24},
 	async (screen, downstream) => {

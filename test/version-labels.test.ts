@@ -19,7 +19,8 @@ const cached: CachedVersion = {
 };
 
 function response(validator: Validator, size = 9000, acceptsRanges = true): OriginResponse {
-	return {info: {name: 'a', type: 'video/mp4', size}, validator, acceptsRanges} as unknown as OriginResponse;
+	const info = {name: 'a', type: 'video/mp4', size};
+	return {info, range: {start: 0, end: size}, validator, acceptsRanges} as unknown as OriginResponse;
 }
 
 function labelOf(now: Validator, was: Validator = cached.validator): string | undefined {

@@ -97,7 +97,7 @@ export const keyTable: readonly Entry[] = [
 		command: 'safe-all',
 		keys: ['W'],
 		shown: 'W',
-		help: 'make the start of every download safe, or stop',
+		help: 'make all starts safe, or stop',
 		alias: 'offline',
 	},
 	{command: 'export', keys: ['e'], shown: 'e', help: 'export the file', footer: 'export'},
