@@ -132,7 +132,7 @@ for (const [words, before, after] of [...visible, ...invisible]) {
 	});
 
 	test(`several connections mix no versions when the file changes with ${words}`, {timeout}, async t => {
-		const origin = await startOrigin(t, {size: 24 * MiB, bytesPerSecond: 2 * MiB, ...before});
+		const origin = await startOrigin(t, {size: 24 * MiB, bytesPerSecond: MiB, ...before});
 		const running = await startEngine(t, {connections: 8});
 		const {download} = await running.engine.add({url: origin.url});
 		await until(running.engine, download.id, ({connections}) => connections > 3);
