@@ -86,6 +86,31 @@ test('an origin that makes progress at each attempt is retried soon', t => {
 	assert.ok(Math.max(...pauses) <= 625, `${Math.max(...pauses)} ms`);
 });
 
+test('attempts on request do not lengthen the delays of later ones', t => {
+	turnClock(t);
+	const retries = new RetryPolicy(() => {}, undefined);
+	const untilNext = () => Math.ceil(retries.retryAt! - Date.now());
+	while (retries.failures < 6) {
+		retries.failed(gone);
+		t.mock.timers.tick(untilNext());
+	}
+
+	for (let requests = 0; requests < 6; requests++) {
+		retries.failed(gone);
+		// The seventh delay, 32 s, spread by a quarter.
+		assert.ok(untilNext() >= 24_000 && untilNext() <= 40_000, `${untilNext()} ms`);
+		t.mock.timers.tick(2000);
+		retries.retryNow(true);
+		assert.equal(retries.retryAt, undefined);
+	}
+
+	assert.equal(retries.failures, 12);
+	retries.failed(gone);
+	t.mock.timers.tick(untilNext());
+	retries.failed(gone);
+	assert.ok(untilNext() >= 48_000, `${untilNext()} ms`);
+});
+
 test('Retry-After is honoured at any length', t => {
 	for (const seconds of [20, 3600, 100 * 86_400]) {
 		turnClock(t);

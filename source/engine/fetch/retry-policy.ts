@@ -25,6 +25,8 @@ const longestTimerMs = 0x7f_ff_ff_ff;
 type RetryState = {
 	/** Consecutive failures without progress. */
 	readonly failures: number;
+	/** Of these, attempts that the user or a player made before their time: the pauses do not grow with them. */
+	readonly early: number;
 	/** Time of the first of them, in milliseconds since the epoch. */
 	readonly failingSince?: number | undefined;
 	/** Bytes since the last failure. */
@@ -65,14 +67,15 @@ function afterFailure(state: RetryState, {error, since, now, random}: Failure): 
 	}
 
 	const failures = progress >= minProgress ? 1 : state.failures + 1;
+	const early = failures > 1 ? state.early : 0;
 	const failingSince = (failures > 1 ? state.failingSince : undefined) ?? now;
-	const next = {...state, failures, failingSince, progress: 0};
+	const next = {...state, failures, early, failingSince, progress: 0};
 	const attempts = {tries: failures, since: failingSince};
 	if (error.kind !== 'transient') {
 		return {...next, blocked: {...waitOf(error, now, attempts), retryAt: Infinity}};
 	}
 
-	const pause = Math.min(pauseMs.longest, pauseMs.first * 2 ** Math.min(failures - 1, 20));
+	const pause = Math.min(pauseMs.longest, pauseMs.first * 2 ** Math.min(failures - 1 - early, 20));
 	// A long attempt needs no long pause after it.
 	const rest = Math.max(pauseMs.first, pause - (now - since)) * (0.75 + random / 2);
 	// Parallel requests time out as one.
@@ -95,7 +98,8 @@ function afterRequest(state: RetryState, now: number): RetryState {
 	}
 
 	const retryAt = Math.min(blocked.retryAt, blocked.error.at + requestIntervalMs);
-	return {...state, blocked: retryAt > now ? {...blocked, retryAt} : undefined};
+	const early = state.early + (retryAt < blocked.retryAt ? 1 : 0);
+	return {...state, early, blocked: retryAt > now ? {...blocked, retryAt} : undefined};
 }
 
 function waitOf(
@@ -126,7 +130,7 @@ function isSilence({cause}: DownStreamError, which?: 'HEADERS_TIMEOUT'): boolean
 	);
 }
 
-const untried: RetryState = {failures: 0, progress: 0, silences: 0};
+const untried: RetryState = {failures: 0, early: 0, progress: 0, silences: 0};
 
 export class RetryPolicy {
 	readonly #tryAgain: () => void;
