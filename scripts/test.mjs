@@ -12,12 +12,14 @@ const options = process.argv.slice(2).filter(option => option !== '--fast');
 const isFast = process.argv.includes('--fast');
 const slow = new Set(
 	`
-	at-the-same-time changed-behind cli commands completion content-coding crash crash-loop crash-points
-	dashboard-crash dashboard-terminal delivery disk-trouble doors downstream-contract entrances examples executable
-	expired-link faults fuzz get get-beside get-output hints host-limits http-client huge-sizes library
-	library-package library-wait list load odd-responses origin-fallbacks outages output package pages play players
-	resolve-with secrets soak storage-lock terminal-modes transfer two-players unwritable update upstream-proxy
-	verify versions vscode-doc vscode-terminal whole-responses without-lock
+	at-the-same-time changed-behind cli code-cache commands completion content-coding crash crash-loop
+	crash-points dashboard-crash dashboard-dialogs dashboard-terminal delivery demo disk-trouble doors
+	downstream-contract entrances examples executable expired-link failed-sync faults film film-frames fuzz get
+	get-beside get-output hints host-limits http-client huge-sizes lease library library-package library-wait list
+	load mpv-link odd-responses origin-fallbacks outages output package pages play player-link players read-film
+	resolve-with safe secrets soak start storage-lock terminal-modes told-complete too-many-files transfer
+	two-players unwritable update upstream-proxy verify versions vlc vscode-doc vscode-terminal whole-responses
+	without-lock
 	`
 		.trim()
 		.split(/\s+/),

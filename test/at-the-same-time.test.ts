@@ -377,7 +377,7 @@ test('an addition while the engine closes does not start', {timeout}, async t =>
 	const {engine, storageDir} = await startEngine(t);
 	const adding = engine.add({url: origin.url});
 	const ending = engine.dispose();
-	await assert.rejects(adding, /ending/);
+	await assert.rejects(adding, /quitting/);
 	await ending;
 	await sleep(300);
 	assert.equal(origin.requests.length, 0);

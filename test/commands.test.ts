@@ -278,7 +278,7 @@ test('URLs go to the running instance with their flags', async t => {
 	const plain = await run(t, ['--plain', '--storage', storage]);
 	assert.match(
 		plain.stdout,
-		/is already running: .*\nCommands control it: downstream-tui list, .* another --storage\.\n$/,
+		/is already running: .*\nControl it with downstream-tui list, .* another --storage\.\n$/,
 	);
 	const second = await run(t, ['serve', '--port', '0', '--storage', storage]);
 	assert.equal(second.code, 75);

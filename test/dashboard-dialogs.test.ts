@@ -432,7 +432,7 @@ dashboardTest(
 		downstream.change({downloads: [film({present: 0, ranges: [], url: 'http://127.0.0.1/old'})]});
 		await screen.shows(' 0%');
 		await screen.press('U', 'New link for film.mkv');
-		assert.doesNotMatch(screen.text, /Keeps what you have/);
+		assert.doesNotMatch(screen.text, /Keeps the downloaded data/);
 		await screen.answer('enter', 'The link is set');
 	},
 );

@@ -202,7 +202,7 @@ test('closing the engine rejects an unfinished change of link and keeps the old 
 	await until(engine, download.id, ({present}) => present > 0);
 	const trying = assert.rejects(
 		engine.update(download.id, {url: silent.url}),
-		withCode('not-found', /ending/),
+		withCode('not-found', /quitting/),
 	);
 	await wasAsked;
 	await close();

@@ -276,7 +276,7 @@ test('closing the engine stops a check, and a restart resumes it', async t => {
 	);
 	await first.close();
 	const error = await checking;
-	assert.ok(error === undefined || withCode('not-found', /ending/)(error), String(error));
+	assert.ok(error === undefined || withCode('not-found', /quitting/)(error), String(error));
 	const {engine} = await startEngine(t, {storageDir: first.storageDir});
 	await until(engine, download.id, ({status}) => status === 'complete');
 });
