@@ -216,7 +216,7 @@ test('a sentence that keeps replacing the file is a change', {timeout}, async t 
 			: answer(exchange, {body: Buffer.from('removed')}),
 	);
 	assert.deepEqual([done.status, done.error?.code], ['failed', 'origin-changed']);
-	assert.match(done.error?.message ?? '', /had 3000000 bytes and has 7 now/);
+	assert.match(done.error?.message ?? '', /had 2\.86 MiB and has 7 B now/);
 });
 
 test('the loss of a strong ETag leads to samples of all cached bytes', {timeout}, async t => {
