@@ -58,7 +58,7 @@ try {
 			...['--enable-source-maps', '--import', './test/support/end-process.mjs', '--test'],
 			...(isFast
 				? ['--test-concurrency=2', '--test-reporter=dot']
-				: ['--test-concurrency=3', '--test-timeout=600000', '--test-reporter=tap']),
+				: ['--test-concurrency=4', '--test-timeout=600000', '--test-reporter=tap']),
 			...options,
 			...files.map(file => path.join(builtTests, `${path.parse(file).name}.js`)),
 		],

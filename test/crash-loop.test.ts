@@ -13,7 +13,7 @@ import {startOrigin, temporaryFolder} from './support/engines.ts';
 import {recordedRanges} from './support/recorded-ranges.ts';
 
 const MiB = 1024 * 1024;
-const rounds = process.env.EXHAUSTIVE ? 200 : process.env.CI ? 100 : 30;
+const rounds = process.env.EXHAUSTIVE ? 200 : process.env.CI ? 60 : 30;
 /** Concurrent runs: a starting process leaves the other time for its kill. */
 const lanes = 2;
 const size = 96 * MiB;
