@@ -9,7 +9,7 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import {promisify} from 'node:util';
 import stringWidth from 'string-width';
 import {attach} from '../source/host/find-instance.ts';
-import {storageOwner} from '../source/engine/store/storage-lock.ts';
+import {StorageLock, storageOwner} from '../source/engine/store/storage-lock.ts';
 import {CliProcess, startInstance} from './support/cli.ts';
 import {collectionOf} from './support/collections.ts';
 import {firstWrongByte} from './support/content.ts';
@@ -170,7 +170,12 @@ test('R continues the downloads of an instance that has quit, on the same screen
 	serve.child.kill('SIGTERM');
 	await terminal.shows('The other instance has quit. R continues its downloads.');
 	await terminal.shows(/– film\.bin .* stopped/);
+	await serve.exit();
+	// As an instance that releases the folder late.
+	const lock = await StorageLock.acquire(storage);
 	terminal.press('R');
+	await sleep(500);
+	await lock.release();
 	await terminal.shows(/↓ film\.bin .* [KM]iB\/s/);
 	assert.doesNotMatch(terminal.screen, /has quit/);
 	// Now this copy runs the downloads: leaving it asks.

@@ -3,10 +3,12 @@ import {once} from 'node:events';
 import {openSync} from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
+import {setTimeout as sleep} from 'node:timers/promises';
 import {ReadStream} from 'node:tty';
 import {addAll, requestsFor, requestsForRemote} from '../../requests/add-requests.ts';
 import {playDownload} from '../../requests/launch-player.ts';
 import {
+	DownStreamError,
 	isAtWork,
 	type AddRequest,
 	type Download,
@@ -33,6 +35,9 @@ const eraseLine = '\r\u001B[K';
 const mostShares = 4;
 /** A client looks for a new instance once a second. */
 const connectMs = 10_000;
+/** An instance that is quitting disconnects its clients up to 5 s before it releases the folder. */
+const releaseMs = 6000;
+const pollMs = 100;
 
 /**
  * Attaches to the running instance if there is one; quitting then stops nothing. Resolves with the exit code. Rejects
@@ -221,7 +226,7 @@ class AttachedInstance implements NonNullable<ShowOptions['attachment']> {
 
 	/** The client finds the new instance as it finds any other. */
 	async takeOver(): Promise<void> {
-		this.#starting ??= start(this.#settings);
+		this.#starting ??= this.#start();
 		try {
 			this.#host = await this.#starting;
 		} catch (error) {
@@ -231,6 +236,22 @@ class AttachedInstance implements NonNullable<ShowOptions['attachment']> {
 
 		const isConnected = () => this.isConnected || undefined;
 		await until(this.#client, isConnected, AbortSignal.timeout(connectMs));
+	}
+
+	async #start(): Promise<EngineHost> {
+		const deadline = Date.now() + releaseMs;
+		for (;;) {
+			try {
+				return await start(this.#settings);
+			} catch (error) {
+				const isTaken = error instanceof DownStreamError && error.code === 'storage-locked';
+				if (!isTaken || this.isConnected || Date.now() > deadline) {
+					throw error;
+				}
+			}
+
+			await sleep(pollMs);
+		}
 	}
 
 	async dispose(): Promise<void> {
