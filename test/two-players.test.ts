@@ -7,6 +7,8 @@ import {startEngine, startOrigin, until} from './support/engines.ts';
 
 const MiB = 1024 * 1024;
 const seconds = 30;
+/** Bytes in the buffers of a socket. */
+const maxUnread = 128 * 1024;
 
 test('two players that seek for 30 s beside the background read correct bytes, each fetched once', async t => {
 	const size = 160 * MiB;
@@ -57,6 +59,7 @@ test('two players that seek for 30 s beside the background read correct bytes, e
 		`${reads} reads, ${Math.round(bytesRead / MiB)} MiB read; ${origin.bytesSent} of ${size} bytes fetched, ${origin.requests.length} requests`,
 	);
 	assert.ok(reads > 10);
-	// Bytes on their way when a connection ends count as well: most on a busy machine.
-	assert.ok(origin.bytesSent <= size * 1.04, `${origin.bytesSent} of ${size}`);
+	// When a connection ends, its socket holds bytes that nobody reads: few on an idle machine, many on a busy one.
+	const wasted = origin.bytesSent - size;
+	assert.ok(wasted <= origin.requests.length * maxUnread, `${wasted} in ${origin.requests.length} requests`);
 });
