@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type {Download, DownloadFilm, Playback} from '../source/downstream.ts';
 import {dashboardTest} from './support/dashboard-test.ts';
-import {download, films} from './support/memory-downstream.ts';
+import {download, films, idOf} from './support/memory-downstream.ts';
 
 const playback: Playback = {
 	player: 'mpv 0.38.0',
@@ -228,6 +228,24 @@ dashboardTest(
 			screen.played.map(each => each.replace(/^.* at /, '')),
 			['2851000', '5701000'],
 		);
+	},
+);
+
+const sound = {
+	...film,
+	tracks: [{kind: 'audio', codec: 'aac', language: null, width: null, height: null}],
+} as const;
+dashboardTest(
+	'the footer of the details offers no frames of audio, and no place to start at without a timeline',
+	{
+		downloads: [download({id: idOf(1), name: 'a.m4a', film: sound}), download({id: idOf(2), name: 'b.bin'})],
+		columns: 140,
+	},
+	async screen => {
+		await screen.press('enter', /g watch from .*Esc back/);
+		assert.doesNotMatch(screen.lines.at(-1)!, /frames/);
+		await screen.press(']', 'b.bin');
+		assert.doesNotMatch(screen.lines.at(-1)!, /watch from|frames/);
 	},
 );
 

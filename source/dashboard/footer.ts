@@ -73,8 +73,8 @@ function footerWords(
 					mark: false,
 					filter: false,
 					sort: false,
-					...(selected.film && {frames: 'frames'}),
-					...(!selected.playback && {'go-to': 'watch from'}),
+					frames: selected.film?.tracks.some(({kind}) => kind === 'video') ? 'frames' : false,
+					...(!selected.playback && {'go-to': selected.film ? 'watch from' : false}),
 					...(selected.playback?.paused && {'pause-player': 'resume player'}),
 				}
 			: {};
