@@ -1,7 +1,7 @@
 // The commands that pause and resume.
 import {isResumable, isStopped, type Download} from '../downstream.ts';
 import {cleanText} from '../text/clean-text.ts';
-import {isWithoutOrigin} from '../text/outage-words.ts';
+import {withOutages} from '../text/outage-words.ts';
 import {counted, ordinal} from '../text/format.ts';
 import {stillWords} from '../text/status-words.ts';
 import {openChangedDialog} from './dialogs/changed.ts';
@@ -88,19 +88,6 @@ export class Pausing {
 			return result;
 		});
 	}
-}
-
-/**
- * The banner of an outage offers one key for all downloads of its server: with one of them, the others are resumed. Where
- * nothing else can be resumed, all downloads that wait for a server are.
- */
-function withOutages(resumable: readonly Download[], downloads: readonly Download[]): readonly Download[] {
-	const hostOf = ({url}: Download) => new URL(url).host;
-	const hosts = new Set(resumable.filter(each => isWithoutOrigin(each)).map(each => hostOf(each)));
-	const waiting = downloads.filter(
-		each => isWithoutOrigin(each) && (resumable.length === 0 || hosts.has(hostOf(each))),
-	);
-	return [...new Set([...resumable, ...waiting])];
 }
 
 /** A complete download has nothing to pause, and an export cannot pause. */

@@ -42,6 +42,25 @@ export function isWithoutOrigin({url, status, error, lastByteAt}: Download): boo
 	);
 }
 
+function hostsOf(downloads: readonly Download[]): Set<string> {
+	return new Set(downloads.map(({url}) => new URL(url).host));
+}
+
+/**
+ * The banner of an outage offers one key for all downloads of its server: with one of them, the others are resumed. Where
+ * nothing else can be resumed, all downloads that wait for a server are.
+ */
+export function withOutages(
+	resumable: readonly Download[],
+	downloads: readonly Download[],
+): readonly Download[] {
+	const hosts = hostsOf(resumable.filter(each => isWithoutOrigin(each)));
+	const waiting = downloads.filter(
+		each => isWithoutOrigin(each) && (resumable.length === 0 || hosts.has(new URL(each.url).host)),
+	);
+	return [...new Set([...resumable, ...waiting])];
+}
+
 /**
  * The downloads without the `hostCeiling` of a server that has stopped sending: they wait for the server, not for one of its
  * connections. `now`: milliseconds since the epoch.
@@ -52,7 +71,6 @@ export function withoutSilentCeilings(downloads: readonly Download[], now: numbe
 	}
 
 	const fetching = downloads.filter(download => isFetching(download));
-	const hostsOf = (some: readonly Download[]) => new Set(some.map(({url}) => new URL(url).host));
 	const isHeard = ({lastByteAt}: Download) => lastByteAt !== null && now - lastByteAt < stalledMs;
 	const heard = hostsOf(fetching.filter(isHeard));
 	const failing = hostsOf(
