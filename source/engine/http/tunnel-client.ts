@@ -247,7 +247,7 @@ function httpTunnel(proxy: URL, tls: buildConnector.BuildOptions, headersTimeout
 			throw authenticationFailed(proxy, {status: statusCode});
 		}
 
-		// 501: CONNECT is not implemented.
+		// 501: a proxy without CONNECT.
 		throw statusCode < 500 || statusCode === 501
 			? new TunnelRefused(
 					'upstream-proxy-refused',

@@ -67,8 +67,8 @@ export async function refusePage(
 /**
  * Examines a suspicion by several requests, each on a new connection, which may lead to another server of the origin.
  * Resolves if the label does not keep its value while samples of the cached bytes match: it identifies no version.
- * Rejects with `origin-changed` if the new value stays, everywhere or where it was found, or if bytes differ, with the errors of the source, or with the
- * signal's reason.
+ * Rejects with `origin-changed` if the new value stays, everywhere or where it was found, or if bytes differ, with the
+ * errors of the source, or with the signal's reason.
  */
 export async function examineSuspicion(comparison: Comparison, suspicion: Suspicion): Promise<void> {
 	const {file, source, signal} = comparison;
